@@ -1,0 +1,245 @@
+"""What is scored and what comes out: Episode, Stage, Truth and ProgressCurve.
+
+All are frozen and validated when made. A missing thing is None, never a made-up value.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from headway.errors import InvalidValue, UnknownName
+
+Array = np.ndarray
+
+
+@runtime_checkable
+class Frames(Protocol):
+    """The pictures of one camera over one episode, decoded only while they are iterated over.
+
+    Iterating yields exactly `len(frames)` arrays, uint8 RGB (height, width, 3), in order, each decoded once.
+    It may be iterated over again, which decodes again. Raises VideoError when the video holds fewer frames.
+    """
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Array]: ...
+
+
+@dataclass(frozen=True, repr=False)
+class ArrayFrames:
+    """Frames that are already in memory: `pixels` is uint8 RGB (time, height, width, 3)."""
+
+    pixels: Array
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[-1] != 3:
+            raise InvalidValue(
+                f"frames must be uint8 (time, height, width, 3), got {self.pixels.dtype} {self.pixels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self.pixels)
+
+    def __repr__(self) -> str:
+        return f"ArrayFrames{self.pixels.shape}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of an episode in which one stage of the task is being worked on.
+
+    Frames `start <= t < end` belong to it. `end` is the frame at which the stage is over, so that the end of one
+    stage is the start of the next; for the last stage of an episode `end` may equal the episode's length.
+    A name may come again later in an episode: the robot fell back.
+    """
+
+    name: str
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidValue(f"a stage needs a name (frames {self.start} to {self.end})")
+        if not 0 <= self.start < self.end:
+            raise InvalidValue(
+                f"stage {self.name!r} runs from frame {self.start} to {self.end}; needs 0 <= start < end"
+            )
+
+
+@dataclass(frozen=True, repr=False)
+class Truth:
+    """What the simulator knows of an episode, one value a frame.
+
+    Attributes:
+        progress: float32 (time,), in [0, 1], on the task's declared scale.
+        stage: int64 (time,), index into `stage_names`.
+        success: bool (time,), whether the task is done at that frame.
+        stage_names: the task's stages in order.
+        proportions: float (stages,), how much of the scale each stage takes; sums to 1.
+    """
+
+    progress: Array
+    stage: Array
+    success: Array
+    stage_names: tuple[str, ...]
+    proportions: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.progress) == len(self.stage) == len(self.success):
+            raise InvalidValue(
+                "truth needs progress, stage and success of one length, got "
+                f"{len(self.progress)}, {len(self.stage)} and {len(self.success)}"
+            )
+        if len(self.stage_names) != len(self.proportions):
+            raise InvalidValue(f"{len(self.stage_names)} stages but {len(self.proportions)} proportions")
+
+    def __repr__(self) -> str:
+        return f"Truth(time={len(self.progress)}, stages={list(self.stage_names)}, success={self.succeeded})"
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task is done at the last frame."""
+        return bool(self.success[-1])
+
+
+@dataclass(frozen=True, repr=False)
+class Episode:
+    """One attempt at a task.
+
+    Attributes:
+        index: the episode's number in its dataset.
+        first_frame: the dataset-wide index of its first frame.
+        fps: frames per second.
+        cameras: name of a camera -> its frames; all of the same length.
+        instruction: what the robot was told to do.
+        state: float32 (time, state_dim), what the robot senses of itself.
+        environment_state: float32 (time, dim), what a simulator knows of the objects; no real robot has it.
+        action: float32 (time, action_dim).
+        stages: what an annotator marked, in order of time, without overlap.
+        success: what an annotator says of the whole episode.
+        truth: what the simulator knows.
+        kind: who made the episode (`expert`, `drop`, ...), where known. For tables only: no estimator may read it.
+        dataset: fingerprint of the dataset it comes from, by which an estimator knows what it was trained on.
+    """
+
+    index: int
+    first_frame: int
+    fps: float
+    cameras: Mapping[str, Frames]
+    instruction: str | None = None
+    state: Array | None = None
+    environment_state: Array | None = None
+    action: Array | None = None
+    stages: tuple[Stage, ...] | None = None
+    success: bool | None = None
+    truth: Truth | None = None
+    kind: str | None = None
+    dataset: str | None = None
+
+    def __post_init__(self) -> None:
+        where = f"episode {self.index}"
+        if not self.cameras:
+            raise InvalidValue(f"{where} has no camera")
+        if not self.fps > 0:
+            raise InvalidValue(f"{where} has {self.fps} frames per second; needs more than 0")
+        lengths = {f"camera {name}": len(frames) for name, frames in self.cameras.items()}
+        for name in ("state", "environment_state", "action"):
+            values = getattr(self, name)
+            if values is not None:
+                lengths[name] = len(values)
+        if self.truth is not None:
+            lengths["truth"] = len(self.truth.progress)
+        if len(set(lengths.values())) != 1:
+            raise InvalidValue(f"{where} has parts of different length (frames): {lengths}")
+        if len(self) == 0:
+            raise InvalidValue(f"{where} has no frames")
+        self._check_stages(where)
+
+    def _check_stages(self, where: str) -> None:
+        before = 0
+        for stage in self.stages or ():
+            if stage.start < before or stage.end > len(self):
+                raise InvalidValue(
+                    f"{where}: stage {stage.name!r} runs from frame {stage.start} to {stage.end}; stages may not "
+                    f"overlap and must end within the episode's {len(self)} frames"
+                )
+            before = stage.end
+
+    def __len__(self) -> int:
+        return len(next(iter(self.cameras.values())))
+
+    def __repr__(self) -> str:
+        parts = [
+            f"index={self.index}",
+            f"time={len(self)}",
+            f"fps={self.fps:g}",
+            f"cameras={list(self.cameras)}",
+        ]
+        for name in ("state", "environment_state", "action"):
+            values = getattr(self, name)
+            if values is not None:
+                parts.append(f"{name}={values.shape}")
+        if self.stages is not None:
+            parts.append(f"stages={len(self.stages)}")
+        return f"Episode({', '.join(parts)}, success={self.success}, instruction={self.instruction!r})"
+
+    def camera(self, name: str) -> Frames:
+        """The frames of one camera; raises UnknownName that lists the cameras there are."""
+        if name not in self.cameras:
+            raise UnknownName(f"camera in episode {self.index}:", name, self.cameras)
+        return self.cameras[name]
+
+
+@dataclass(frozen=True, repr=False)
+class ProgressCurve:
+    """An estimate of how far along an episode is, one value a frame.
+
+    Attributes:
+        values: float32 (time,), progress in [0, 1], or NaN where `reason` says why there is none.
+        looked_at: bool (time,), the frames whose picture the estimator used; the others are interpolated.
+        fingerprint: identifies what produced the curve, down to its weights.
+        reason: why values are missing; needed when any is NaN.
+        stage: int64 (time,), the estimated stage.
+        stage_names: the stages that `stage` and `stage_probability` count.
+        stage_probability: float32 (time, stage).
+        success: float32 (time,), the estimated probability that the task is done.
+        uncertainty: float32 (time,), in units of progress.
+        raw: float32 (time,), scores before any mapping to [0, 1].
+        fold: which cross-fitting fold produced the curve.
+        in_sample: True when the estimator was trained on this very episode.
+    """
+
+    values: Array
+    looked_at: Array
+    fingerprint: str
+    reason: str | None = None
+    stage: Array | None = None
+    stage_names: tuple[str, ...] | None = None
+    stage_probability: Array | None = None
+    success: Array | None = None
+    uncertainty: Array | None = None
+    raw: Array | None = None
+    fold: int | None = None
+    in_sample: bool = field(default=False)
+
+    def __post_init__(self) -> None:
+        for name in ("looked_at", "stage", "stage_probability", "success", "uncertainty", "raw"):
+            part = getattr(self, name)
+            if part is not None and len(part) != len(self.values):
+                raise InvalidValue(f"a curve of {len(self.values)} values has {name} of length {len(part)}")
+        known = self.values[~np.isnan(self.values)]
+        if known.size and (known.min() < 0 or known.max() > 1):
+            raise InvalidValue(f"progress must lie in [0, 1], got {known.min():.3g} to {known.max():.3g}")
+        if known.size < self.values.size and not self.reason:
+            raise InvalidValue(f"{self.values.size - known.size} values are NaN; say why in `reason`")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        last = f"{self.values[-1]:.2f}" if len(self) else "none"
+        return f"ProgressCurve(time={len(self)}, last={last}, by={self.fingerprint})"
