@@ -1,0 +1,60 @@
+"""The command line: `headway COMMAND`. The only place that may import every room."""
+
+import sys
+
+import tyro
+
+from headway.cli.collect import collect, tasks
+from headway.cli.demo import demo
+from headway.cli.report import report
+from headway.cli.score import score
+from headway.cli.train import train
+from headway.cli.weights import weights
+from headway.errors import HeadwayError
+
+COMMANDS = {
+    "demo": demo,
+    "tasks": tasks,
+    "collect": collect,
+    "train": train,
+    "score": score,
+    "report": report,
+    "weights": weights,
+}
+
+
+def main() -> None:
+    """Run one command. Exit status: 0 when all of it worked, 2 on a usage error, 1 otherwise."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(overview())
+        sys.exit(0 if len(sys.argv) > 1 else 2)
+    name = sys.argv[1]
+    if name not in COMMANDS:
+        print(f"headway: unknown command {name!r}; available: {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(_run(name, sys.argv[2:]))
+
+
+def overview() -> str:
+    """What `headway --help` prints: the commands, one a line."""
+    lines = [
+        "Tells how far along a robot is, from video and an instruction, and makes that useful.",
+        "",
+        "usage: headway COMMAND ...        headway COMMAND --help shows its options and an example",
+        "",
+    ]
+    lines += [f"  {name:<10}{(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    return "\n".join(lines)
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    try:
+        return tyro.cli(
+            COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+        )
+    except HeadwayError as error:
+        print(f"headway: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nheadway: interrupted; what is finished is kept, and the same command goes on", file=sys.stderr)
+        return 130

@@ -1,0 +1,36 @@
+"""`headway report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from headway.cli.options import open_source
+from headway.tables import read_scores
+
+
+def report(
+    scores: Annotated[Path, tyro.conf.arg(metavar="SCORES", help="a folder that headway score wrote")],
+    /,
+    *,
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.html")] = None,
+) -> int:
+    """Write one self-contained page: every episode ranked, with its pictures, its curve and its video.
+
+    For example:
+
+        headway report scores/tidy --out tidy.html
+
+    Args:
+        out: the page; default: report.html in SCORES
+    """
+    from headway.report import write_report
+
+    read = read_scores(scores)
+    cameras = read.run["identity"]["cameras"]
+    source = open_source(read.run["dataset"]["path"])
+    if set(cameras) <= set(source.cameras):
+        source = open_source(read.run["dataset"]["path"], ",".join(cameras))
+    page = write_report(read, source, out or scores / "report.html")
+    print(f"next: open {page} in a browser")
+    return 0

@@ -1,0 +1,113 @@
+"""`headway score`."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow.parquet as pq
+import tyro
+
+from headway.cli.options import (
+    Bar,
+    CamerasOption,
+    DatasetArgument,
+    DeviceOption,
+    EpisodesOption,
+    RenameOption,
+    check_device,
+    default_out,
+    open_source,
+    parse_episodes,
+)
+from headway.errors import InvalidValue, OutputError, Unsupported
+from headway.files import replacing
+from headway.source import Source
+from headway.tables import FRAMES, OURS, RUN, Scores, read_scores
+
+LEROBOT_FILE = "sarm_progress.parquet"
+
+
+def score(
+    dataset: DatasetArgument,
+    /,
+    *,
+    estimator: Annotated[str, tyro.conf.arg(metavar="SPEC")],
+    out: Annotated[Path | None, tyro.conf.arg(metavar="SCORES")] = None,
+    task: str = "",
+    cameras: CamerasOption = "",
+    rename: RenameOption = "",
+    episodes: EpisodesOption = "",
+    stride: int = 1,
+    device: DeviceOption = "cpu",
+    install: bool = False,
+) -> int:
+    """Score a dataset: progress, stage and success of every frame, as tables. The dataset is never written to.
+
+    For example:
+
+        headway score demos/tidy --estimator sarm:runs/tidy --out scores/tidy
+
+    Args:
+        estimator: what judges: sarm:RUN, pixels:RUN, clock, constant, random, oracle
+        out: folder for the tables; default: scores/DATASET-ESTIMATOR
+        task: instruction for every episode, in place of the dataset's own
+        stride: look at every N-th frame and interpolate between
+        install: also copy the progress table to the dataset's root, where lerobot finds it by itself
+    """
+    from headway.scoring import ScoreOptions
+    from headway.scoring import score as write_scores
+    from headway.specs import make_estimator
+
+    if stride < 1:
+        raise InvalidValue(f"--stride must be at least 1, got {stride}")
+    source = open_source(dataset, cameras, rename)
+    judge = make_estimator(estimator, check_device(device))
+    options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task or None)
+    folder = out or default_out("scores", dataset, estimator)
+    finished = (folder / RUN).exists()
+    with Bar("scoring", "episode") as bar:
+        write_scores(source, judge, folder, options, bar.at)
+    scores = read_scores(folder)
+    print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
+    if install:
+        install_table(scores, source)
+        print(f"{source.root / LEROBOT_FILE} is installed; lerobot finds it by itself")
+    return _tell(scores, source)
+
+
+def install_table(scores: Scores, source: Source) -> None:
+    """Copy the frames table to the root of a LeRobot dataset, atomically.
+
+    Raises Unsupported for other layouts and for scores of some episodes only, on which lerobot would train with its
+    fallback weight, and OutputError when the file there is not one of ours.
+    """
+    if not source.format.startswith("lerobot"):
+        raise Unsupported(f"--install is for LeRobot datasets; {source.root} is a {source.format}")
+    if len(scores.episodes) < len(source):
+        raise Unsupported(f"--install needs scores of all {len(source)} episodes, got {len(scores.episodes)}")
+    place = source.root / LEROBOT_FILE
+    if place.exists() and OURS not in (pq.read_schema(place).metadata or {}):
+        raise OutputError(f"{place} was written by another program and is not replaced; move it away first")
+    with replacing(place) as beside:
+        shutil.copyfile(scores.root / FRAMES, beside)
+
+
+def _tell(scores: Scores, source: Source) -> int:
+    """Print what must be known about the scores and what to do next; the exit status."""
+    if scores.run["in_sample"]:
+        print(
+            f"in-sample: {scores.run['in_sample']} of {scores.run['episodes']} episodes were scored by an estimator "
+            "trained on them, which flatters it; train with --folds 2 for held-out scores"
+        )
+    if scores.run["episodes"] == 1:
+        print("one episode proves nothing about accuracy")
+    if source.format.startswith("lerobot"):
+        print("to weight a lerobot policy (pi0, pi05, smolvla) with it, add to lerobot-train:")
+        print(f"  --sample_weighting.type=rabc --sample_weighting.progress_path={scores.root / FRAMES}")
+    print(f"next: headway report {scores.root}")
+    unscored = scores.run["unscored"]
+    if unscored:
+        table = scores.episodes.to_pylist()
+        reason = next(row["reason"] for row in table if row["episode_index"] == unscored[0])
+        raise Unsupported(f"{len(unscored)} of {len(scores.episodes)} episodes have no score; {unscored[0]}: {reason}")
+    return 0

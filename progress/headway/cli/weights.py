@@ -1,0 +1,49 @@
+"""`headway weights`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from headway.cli.options import DatasetArgument, open_source
+from headway.errors import DatasetError
+from headway.signals.weights import gains, rabc, write_weights
+from headway.tables import read_scores
+
+
+def weights(
+    dataset: DatasetArgument,
+    /,
+    *,
+    scores: Annotated[Path, tyro.conf.arg(name="from", metavar="SCORES")],
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.parquet")],
+    scheme: Literal["rabc"] = "rabc",
+    look_ahead: int = 25,
+) -> int:
+    """Turn scores into a weight for every frame, for behaviour cloning: columns index and weight, in [0, 1].
+
+    For example:
+
+        headway weights demos/tidy --from scores/tidy --out tidy-weights.parquet
+
+    Args:
+        scores: a folder that headway score wrote
+        out: the table of weights
+        scheme: rabc: reward-aligned behaviour cloning (SARM)
+        look_ahead: frames over which progress is compared
+    """
+    source = open_source(dataset)
+    read = read_scores(scores)
+    if read.run["identity"]["dataset"] != source.fingerprint:
+        raise DatasetError(f"{scores} holds the scores of another dataset ({read.run['dataset']['path']})")
+    column = {name: read.frames[name].to_numpy() for name in ("index", "episode_index", "progress_sparse")}
+    gain = gains(column["progress_sparse"], column["episode_index"], look_ahead)
+    weight = {"rabc": rabc}[scheme](gain)
+    write_weights(out, column["index"], weight)
+    known = weight[~np.isnan(weight)]
+    print(
+        f"{len(known)} of {len(weight)} frames have a weight; mean {known.mean():.3f}, zero {np.mean(known == 0):.1%}"
+    )
+    print(f"next: give {out} to your training; its columns are index and weight")
+    return 0

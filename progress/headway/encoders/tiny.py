@@ -1,0 +1,29 @@
+"""A small convolutional frame encoder, trained together with the model that uses it."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+
+class TinyEncoder(nn.Module):
+    """Frames uint8 (batch, height, width, 3) -> features float (batch, dimension).
+
+    Four strided convolutions and a linear layer that keeps where things are: averaging over the picture, as larger
+    encoders do, would lose whether a cube lies in the drawer or beside it.
+    """
+
+    def __init__(self, image_size: int = 64, dimension: int = 128, width: int = 32):
+        super().__init__()
+        channels = [3, width, 2 * width, 2 * width, 2 * width]
+        layers: list[nn.Module] = []
+        for number, (before, after) in enumerate(itertools.pairwise(channels)):
+            kernel, padding = (5, 2) if number == 0 else (3, 1)
+            layers += [nn.Conv2d(before, after, kernel, 2, padding), nn.GroupNorm(8, after), nn.SiLU()]
+        self.convolutions = nn.Sequential(*layers)
+        side = -(-image_size // 16)
+        self.head = nn.Sequential(nn.Linear(channels[-1] * side * side, dimension), nn.LayerNorm(dimension))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        pictures = frames.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+        return self.head(self.convolutions(pictures).flatten(1))

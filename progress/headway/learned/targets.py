@@ -1,0 +1,129 @@
+"""What a stage-aware estimator is taught: stage and within-stage progress of every frame, from stage marks.
+
+SARM (arXiv 2509.25358): with stage k from s_k to e_k, tau_t = (t - s_k) / (e_k - s_k) and
+
+    y_t = P_{k-1} + a_k tau_t,    P_k = a_1 + ... + a_k,    a_k = mean over demonstrations of L_k / T
+
+On purpose beyond the paper: failed attempts are used too when they are marked, marks may fall back to an earlier
+stage, and what the marks do not tell (how far a stage got that was never finished, or was fallen back into) is left
+unknown instead of being made up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headway.episodes import Array, Episode
+from headway.errors import DatasetError, UnknownName
+
+# An unfinished stage is labelled at the usual pace up to this share of its usual duration, then unknown.
+UNFINISHED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class StageScale:
+    """The stages of a task in order, with how much of the progress scale and how long each takes.
+
+    Attributes:
+        names: the stages in order.
+        proportions: a_k, (stages,), each above 0, summing to 1.
+        seconds: the median duration of each finished stage, (stages,).
+    """
+
+    names: tuple[str, ...]
+    proportions: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def starts(self) -> Array:
+        """P_{k-1} for every stage and, last, for "done": float32 (stages + 1,), from 0 to 1."""
+        return np.concatenate([[0.0], np.cumsum(self.proportions)]).astype(np.float32).clip(0, 1)
+
+    @property
+    def widths(self) -> Array:
+        """a_k for every stage and 0 for "done": float32 (stages + 1,)."""
+        return np.append(self.proportions, 0.0).astype(np.float32)
+
+    def progress(self, stage: Array, within: Array) -> Array:
+        """y = P_{k-1} + a_k tau for `stage` in 0..stages (the last means done) and `within` in [0, 1]."""
+        return self.starts[stage] + self.widths[stage] * within
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The labels of one episode.
+
+    Attributes:
+        stage: int64 (time,), 0..stages - 1, `stages` for done, -1 where nobody marked a stage.
+        within: float32 (time,), progress within the stage in [0, 1], NaN where unknown.
+    """
+
+    stage: Array
+    within: Array
+
+
+def is_complete(episode: Episode, names: Sequence[str]) -> bool:
+    """Whether the marks tell of one finished run: every stage once, in order, and nobody called it a failure."""
+    marked = tuple(stage.name for stage in episode.stages or ())
+    return marked == tuple(names) and episode.success is not False
+
+
+def fit_scale(episodes: Sequence[Episode], names: Sequence[str]) -> StageScale:
+    """Measure the stage proportions a_k on the complete episodes: the mean of each episode's own proportions.
+
+    Raises DatasetError when no episode is complete.
+    """
+    complete = [episode for episode in episodes if is_complete(episode, names)]
+    if not complete:
+        raise DatasetError(
+            f"none of the {len(episodes)} training episodes is a complete, marked success through the stages "
+            f"{', '.join(names)}; SARM measures the scale on those, so mark at least one"
+        )
+    frames = np.array([[stage.end - stage.start for stage in episode.stages or ()] for episode in complete], float)
+    seconds = frames / np.array([[episode.fps] for episode in complete])
+    proportions = (frames / frames.sum(axis=1, keepdims=True)).mean(axis=0)
+    return StageScale(tuple(names), tuple(proportions.tolist()), tuple(np.median(seconds, axis=0).tolist()))
+
+
+def label(episode: Episode, scale: StageScale) -> Targets:
+    """The labels of one marked episode. Raises UnknownName for a stage that is not among the task's."""
+    time = len(episode)
+    stage = np.full(time, -1, dtype=np.int64)
+    within = np.full(time, np.nan, dtype=np.float32)
+    marks = episode.stages or ()
+    numbers = [_number(mark.name, scale, episode) for mark in marks]
+    for place, (mark, number) in enumerate(zip(marks, numbers, strict=True)):
+        stage[mark.start : mark.end] = number
+        fell_back = place > 0 and numbers[place - 1] > number
+        last = place == len(marks) - 1
+        finished = _succeeded(episode, scale, numbers) if last else numbers[place + 1] > number
+        if not fell_back:
+            within[mark.start : mark.end] = _within(
+                mark.end - mark.start, finished, scale.seconds[number] * episode.fps
+            )
+    if marks and _succeeded(episode, scale, numbers):
+        # a mark that ends with the video leaves no frame after it, yet its last frame shows the task done
+        done = min(marks[-1].end, time - 1)
+        stage[done:] = len(scale.names)
+        within[done:] = 0.0
+    return Targets(stage, within)
+
+
+def _succeeded(episode: Episode, scale: StageScale, numbers: Sequence[int]) -> bool:
+    if episode.success is None:
+        return is_complete(episode, scale.names)
+    return episode.success and numbers[-1] == len(scale.names) - 1
+
+
+def _within(frames: int, finished: bool, usual: float) -> Array:
+    passed = np.arange(frames, dtype=np.float32)
+    if finished:
+        return passed / frames
+    return np.where(passed < UNFINISHED_SHARE * usual, passed / usual, np.nan).astype(np.float32)
+
+
+def _number(name: str, scale: StageScale, episode: Episode) -> int:
+    if name not in scale.names:
+        raise UnknownName(f"stage in episode {episode.index}:", name, scale.names, "Stage names must agree")
+    return scale.names.index(name)

@@ -1,0 +1,195 @@
+"""A dataset in, tables out: each episode's curve is kept as soon as it is known, so a run cut short resumes."""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headway.controls import missing_curve
+from headway.errors import OutputError, VideoError
+from headway.estimator import Estimator
+from headway.files import output_error, write_json
+from headway.signals.summary import summarise
+from headway.source import Source
+from headway.tables import (
+    EPISODE_SCHEMA,
+    EPISODES,
+    FRAME_SCHEMA,
+    FRAMES,
+    OURS,
+    RUN,
+    frame_rows,
+    write_table,
+)
+
+PARTS = "parts"
+ROW = b"headway_episode"
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What of a dataset is scored, and how.
+
+    Attributes:
+        episodes: numbers of the episodes to score; None for all.
+        stride: look at every `stride`-th frame.
+        task: instruction for every episode, in place of the dataset's own.
+    """
+
+    episodes: tuple[int, ...] | None = None
+    stride: int = 1
+    task: str | None = None
+
+
+def score(
+    source: Source,
+    estimator: Estimator,
+    out: Path,
+    options: ScoreOptions | None = None,
+    on_episode: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Score a dataset into the folder `out`; the dataset itself is never written to.
+
+    An unfinished `out` of the same run is resumed, a finished one is left as it is. An episode whose video cannot be
+    decoded gets no values and the reason in the tables; the others are scored.
+
+    Args:
+        source: the dataset.
+        estimator: what judges it.
+        out: the SCORES folder.
+        options: which episodes, and how.
+        on_episode: called with the number of episodes done and their total.
+
+    Raises:
+        OutputError: `out` holds another run's scores, or cannot be written.
+    """
+    options = options or ScoreOptions()
+    identity = _identity(source, estimator, options)
+    if is_finished(out, identity):
+        return out
+    parts = _open_parts(out, identity)
+    wanted = source.episode_indices if options.episodes is None else options.episodes
+    started = time.monotonic()
+    for done, index in enumerate(wanted):
+        on_episode(done, len(wanted))
+        part = parts / f"episode-{index:06d}.parquet"
+        if not part.exists():
+            _score_episode(source, estimator, options, index, part)
+    on_episode(len(wanted), len(wanted))
+    _merge(source, estimator, out, identity, wanted, time.monotonic() - started)
+    shutil.rmtree(parts)
+    return out
+
+
+def is_finished(out: Path, identity: dict[str, Any]) -> bool:
+    """Whether `out` holds the finished scores of this very run; OutputError when it holds another's."""
+    path = out / RUN
+    if not path.exists():
+        return False
+    try:
+        before = json.loads(path.read_text())["identity"]
+    except (ValueError, KeyError, OSError) as error:
+        raise OutputError(f"{path} is not a run of Headway ({error}); choose another folder with --out") from error
+    _check_same(out, before, identity)
+    return True
+
+
+def _identity(source: Source, estimator: Estimator, options: ScoreOptions) -> dict[str, Any]:
+    """All that the tables depend on."""
+    chosen = asdict(options)
+    chosen["episodes"] = None if options.episodes is None else list(options.episodes)
+    return {
+        "estimator": estimator.fingerprint,
+        "dataset": source.fingerprint,
+        "cameras": list(source.cameras),
+        "options": chosen,
+    }
+
+
+def _check_same(out: Path, before: Any, now: dict[str, Any]) -> None:
+    differing = [name for name in now if not isinstance(before, dict) or before.get(name) != now[name]]
+    if differing:
+        raise OutputError(
+            f"{out} holds scores of another run (other {', '.join(differing)}); choose another folder with --out, "
+            "or delete it"
+        )
+
+
+def _open_parts(out: Path, identity: dict[str, Any]) -> Path:
+    parts = out / PARTS
+    known = parts / "identity.json"
+    if known.exists():
+        _check_same(out, json.loads(known.read_text()), identity)
+        return parts
+    if out.exists() and any(out.iterdir()):
+        raise OutputError(f"{out} is not empty and holds no scores of Headway; choose another folder with --out")
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(out, error) from error
+    write_json(known, identity)
+    return parts
+
+
+def _score_episode(source: Source, estimator: Estimator, options: ScoreOptions, index: int, part: Path) -> None:
+    episode = source.episode(index)
+    if options.task is not None:
+        episode = replace(episode, instruction=options.task)
+    try:
+        (curve,) = estimator.estimate([episode], options.stride)
+    except VideoError as error:
+        curve = missing_curve(len(episode), estimator.fingerprint, str(error))
+    row = json.dumps(summarise(episode, curve)).encode()
+    write_table(part, frame_rows(episode, curve).replace_schema_metadata({ROW: row}))
+
+
+def _merge(
+    source: Source, estimator: Estimator, out: Path, identity: dict[str, Any], wanted: Sequence[int], seconds: float
+) -> None:
+    """Join the parts into the three files of a SCORES folder; run.json comes last and marks it finished."""
+    parts = [pq.read_table(out / PARTS / f"episode-{index:06d}.parquet") for index in sorted(wanted)]
+    rows = [json.loads(part.schema.metadata[ROW]) for part in parts]
+    frames = pa.concat_tables([part.replace_schema_metadata(None) for part in parts]).cast(FRAME_SCHEMA)
+    # lerobot's own tables say under this name which model made them
+    metadata = {OURS: estimator.fingerprint.encode(), b"reward_model_path": estimator.name.encode()}
+    write_table(out / FRAMES, frames.sort_by("index").replace_schema_metadata(metadata))
+    write_table(out / EPISODES, pa.Table.from_pylist(ranked(rows), schema=EPISODE_SCHEMA))
+    run = {
+        "identity": identity,
+        "estimator": estimator.name,
+        "dataset": {"path": str(source.root.resolve()), "format": source.format},
+        "stage_names": _stage_names(source, estimator),
+        "episodes": len(rows),
+        "frames": len(frames),
+        "unscored": [row["episode_index"] for row in rows if row["reason"]],
+        "in_sample": sum(bool(row["in_sample"]) for row in rows),
+        "seconds": round(seconds, 3),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("headway", "torch", "numpy", "av")},
+        },
+    }
+    write_json(out / RUN, run)
+
+
+def _stage_names(source: Source, estimator: Estimator) -> list[str] | None:
+    """The names behind the numbers of the `stage` column."""
+    members = getattr(estimator, "members", None)
+    names = members[0].scale.names if members else source.stage_names
+    return None if names is None else list(names)
+
+
+def ranked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add the rank: by final progress in steps of 0.05, then the smaller fall, then the less idle. 1 is the best."""
+    scored = [row for row in rows if row.get("final") is not None]
+    order = sorted(scored, key=lambda row: (-round(row["final"] * 20), round(row["drawdown"], 2), row["idle"]))
+    ranks = {row["episode_index"]: rank for rank, row in enumerate(order, start=1)}
+    return [{**row, "rank": ranks.get(row["episode_index"])} for row in rows]

@@ -1,0 +1,130 @@
+"""The tables of a SCORES folder: frames.parquet, episodes.parquet and run.json.
+
+`frames.parquet` has one row a frame, sorted by `index`. Its first columns are the ones lerobot's RA-BC reads
+(`index`, `episode_index`, `frame_index`, `progress_sparse`); ours follow. `episodes.parquet` has one row an episode.
+A missing value is null, and where a whole episode has none its `reason` says why.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headway.episodes import Array, Episode, ProgressCurve
+from headway.errors import DatasetError
+from headway.files import replacing
+
+FRAMES = "frames.parquet"
+EPISODES = "episodes.parquet"
+RUN = "run.json"
+
+# metadata of the frames table, by which a table of ours is told from another program's
+OURS = b"headway_fingerprint"
+
+FRAME_SCHEMA = pa.schema(
+    [
+        ("index", pa.int64()),
+        ("episode_index", pa.int64()),
+        ("frame_index", pa.int64()),
+        ("progress_sparse", pa.float32()),
+        ("success", pa.float32()),
+        ("uncertainty", pa.float32()),
+        ("stage", pa.int64()),
+        ("raw", pa.float32()),
+        ("looked_at", pa.bool_()),
+        ("fold", pa.int64()),
+    ]
+)
+
+EPISODE_SCHEMA = pa.schema(
+    [
+        ("episode_index", pa.int64()),
+        ("rank", pa.int64()),  # 1 is the best; null where there is no score
+        ("length", pa.int64()),  # frames
+        ("seconds", pa.float64()),
+        ("instruction", pa.string()),
+        ("kind", pa.string()),  # who made it, where known
+        ("success_label", pa.bool_()),  # what an annotator said
+        ("final", pa.float64()),  # mean progress over the last five frames
+        ("mean", pa.float64()),  # mean progress over the episode
+        ("maximum", pa.float64()),
+        ("drawdown", pa.float64()),  # largest fall of progress from an earlier high
+        ("idle", pa.float64()),  # share of the episode in which progress does not change
+        ("success", pa.float64()),  # estimated probability that the task is done at the end
+        ("stage", pa.string()),  # stage at the end
+        ("why", pa.string()),  # what pulls it down, in words
+        ("truth_final", pa.float64()),  # the simulator's progress at the end
+        ("truth_mae", pa.float64()),  # mean absolute error of the curve to the simulator's
+        ("fold", pa.int64()),
+        ("in_sample", pa.bool_()),  # the estimator was trained on this episode
+        ("reason", pa.string()),  # why there is no score
+    ]
+)
+
+
+@dataclass(frozen=True, repr=False)
+class Scores:
+    """A finished SCORES folder, read."""
+
+    root: Path
+    frames: pa.Table
+    episodes: pa.Table
+    run: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Scores({self.root.name}, episodes={len(self.episodes)}, frames={len(self.frames)})"
+
+    def curve(self, episode_index: int, column: str = "progress_sparse") -> Array:
+        """One column of the frames table over one episode, (time,) in order of frames; nulls become NaN."""
+        mask = pc.equal(self.frames["episode_index"], episode_index)
+        values = self.frames.filter(mask)[column]
+        return values.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def read_scores(root: Path) -> Scores:
+    """Read a finished SCORES folder; raises DatasetError when it is missing, unfinished or damaged."""
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder of scores; make one with: headway score DATASET --out {root}")
+    if not (root / RUN).is_file():
+        raise DatasetError(
+            f"{root} holds no finished scores ({RUN} is missing); run the same headway score command to finish it"
+        )
+    try:
+        run = json.loads((root / RUN).read_text())
+        frames = pq.read_table(root / FRAMES)
+        episodes = pq.read_table(root / EPISODES)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DatasetError(f"the scores in {root} are damaged ({error}); delete the folder and score again") from error
+    return Scores(root, frames, episodes, run)
+
+
+def frame_rows(episode: Episode, curve: ProgressCurve) -> pa.Table:
+    """The rows of the frames table for one episode."""
+    time = len(episode)
+    nothing = pa.nulls
+    columns = {
+        "index": np.arange(episode.first_frame, episode.first_frame + time, dtype=np.int64),
+        "episode_index": np.full(time, episode.index, dtype=np.int64),
+        "frame_index": np.arange(time, dtype=np.int64),
+        # lerobot tells a missing value by NaN, so this one column keeps it
+        "progress_sparse": pa.array(curve.values, pa.float32()),
+        "success": nothing(time, pa.float32()) if curve.success is None else curve.success,
+        "uncertainty": nothing(time, pa.float32()) if curve.uncertainty is None else curve.uncertainty,
+        "stage": nothing(time, pa.int64()) if curve.stage is None else curve.stage,
+        "raw": nothing(time, pa.float32()) if curve.raw is None else curve.raw,
+        "looked_at": curve.looked_at,
+        "fold": nothing(time, pa.int64()) if curve.fold is None else np.full(time, curve.fold, dtype=np.int64),
+    }
+    return pa.table(columns, schema=FRAME_SCHEMA)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a parquet file, atomically."""
+    with replacing(path) as beside:
+        pq.write_table(table, beside)
