@@ -1,0 +1,30 @@
+"""Where LeRobot v3 keeps things, and what Headway adds: names shared by the reader and the writer.
+
+Added by Headway: features `truth.*` (one value a frame), the episode columns `success` and `kind`, and
+`meta/headway.json` with the stages that the truth counts. LeRobot itself opens the dataset unchanged.
+"""
+
+VERSION = "v3.0"
+
+INFO = "meta/info.json"
+STATS = "meta/stats.json"
+TASKS = "meta/tasks.parquet"
+EPISODES = "meta/episodes"
+EPISODES_FILE = "meta/episodes/chunk-000/file-000.parquet"
+PROPORTIONS = "meta/temporal_proportions_sparse.json"
+HEADWAY = "meta/headway.json"
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+FILES_IN_CHUNK = 1000
+
+CAMERA_PREFIX = "observation.images."
+STATE = "observation.state"
+ENVIRONMENT_STATE = "observation.environment_state"
+ACTION = "action"
+TRUTH_PROGRESS = "truth.progress"
+TRUTH_STAGE = "truth.stage"
+TRUTH_SUCCESS = "truth.success"
+
+SUBTASK_NAMES = "subtask_names"
+SUBTASK_STARTS = "subtask_start_frames"
+SUBTASK_ENDS = "subtask_end_frames"
