@@ -85,6 +85,24 @@ class Scores:
         values = self.frames.filter(mask)[column]
         return values.to_numpy(zero_copy_only=False).astype(np.float64)
 
+    def progress_curve(self, episode_index: int) -> ProgressCurve:
+        """The curve of one scored episode, but for its stage probabilities, which no table keeps."""
+        row = self.episodes.filter(pc.equal(self.episodes["episode_index"], episode_index)).to_pylist()[0]
+        columns = {name: self.curve(episode_index, name) for name in ("success", "uncertainty", "stage", "raw")}
+        known = {name: values for name, values in columns.items() if not np.isnan(values).any()}
+        if "stage" in known:
+            known["stage"] = known["stage"].astype(np.int64)
+        return ProgressCurve(
+            values=self.curve(episode_index).astype(np.float32),
+            looked_at=self.curve(episode_index, "looked_at").astype(bool),
+            fingerprint=self.run["identity"]["estimator"],
+            reason=row["reason"],
+            stage_names=tuple(self.run["stage_names"]) if "stage" in known else None,
+            fold=row["fold"],
+            in_sample=row["in_sample"],
+            **known,
+        )
+
 
 def read_scores(root: Path) -> Scores:
     """Read a finished SCORES folder; raises DatasetError when it is missing, unfinished or damaged."""

@@ -27,7 +27,7 @@ def main() -> None:
     """Run one command. Exit status: 0 when all of it worked, 2 on a usage error, 1 otherwise."""
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         print(overview())
-        sys.exit(0 if len(sys.argv) > 1 else 2)
+        sys.exit(0)
     name = sys.argv[1]
     if name not in COMMANDS:
         print(f"headway: unknown command {name!r}; available: {', '.join(COMMANDS)}", file=sys.stderr)
@@ -49,9 +49,7 @@ def overview() -> str:
 
 def _run(name: str, arguments: list[str]) -> int:
     try:
-        return tyro.cli(
-            COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
-        )
+        return tyro.cli(COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
     except HeadwayError as error:
         print(f"headway: {error}", file=sys.stderr)
         return 1

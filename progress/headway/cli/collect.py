@@ -13,10 +13,10 @@ def tasks() -> int:
 
         headway tasks
     """
-    from headway_envs.tasks import TASKS, make_task
+    from headway_envs.tasks import TASKS
 
-    for name in TASKS:
-        print(f"{name}\t{make_task(name).instruction}")
+    for task in TASKS.values():
+        print(f"{task.id}\t{task.instructions[0]}")
     return 0
 
 

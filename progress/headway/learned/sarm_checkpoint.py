@@ -26,7 +26,7 @@ def save_sarm(folder: Path, config: SarmConfig, members: Sequence[SarmMember]) -
     for number, member in enumerate(members):
         weights = f"member-{number}.safetensors"
         with replacing(folder / weights) as beside:
-            save_file({name: tensor.cpu() for name, tensor in member.network.state_dict().items()}, beside)
+            save_file({name: tensor.cpu().contiguous() for name, tensor in member.network.state_dict().items()}, beside)
         described.append(
             {
                 "weights": weights,
@@ -44,7 +44,7 @@ def load_sarm(folder: Path, device: str = "cpu") -> Sarm:
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(
-            f"{folder} holds no SARM checkpoint; train one with: headway train sarm DATASET --out {folder}"
+            f"{folder} holds no SARM; train one with: headway train sarm DATASET --out {folder}"
         )
     digest = hashlib.sha256(path.read_bytes())
     try:

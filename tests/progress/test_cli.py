@@ -1,0 +1,201 @@
+"""The command line as a user meets it: its exit status, what it prints, and what it leaves on disk."""
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from headway.cli import main
+
+COMMANDS = ("demo", "tasks", "collect", "train", "score", "report", "weights")
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def headway(*arguments: object, cwd: Path | None = None) -> Done:
+    """Run one command in this process, which saves importing torch for each; one test below starts a real one."""
+    with ExitStack() as stack:
+        out, err = (stack.enter_context(redirect(StringIO())) for redirect in (redirect_stdout, redirect_stderr))
+        stack.enter_context(patch.object(sys, "argv", ["headway", *map(str, arguments)]))
+        stack.enter_context(chdir(cwd or Path.cwd()))
+        with pytest.raises(SystemExit) as left:
+            main()
+    return Done(left.value.code or 0, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory, session_sliders) -> Path:
+    """A LeRobot dataset of the toy task, written by our own writer."""
+    from headway_datasets.lerobot_writer import write_dataset
+
+    root = tmp_path_factory.mktemp("cli") / "demos"
+    write_dataset(root, session_sliders(4, failing=2))
+    return root
+
+
+def check_one_line(done: Done, *words: str, status: int = 1) -> None:
+    told = [line for line in done.stderr.splitlines() if line.startswith("headway: ")]
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(told) == 1, done.stderr
+    for word in words:
+        assert word in told[0], told[0]
+
+
+def test_the_installed_command_runs_and_exits_with_its_status():
+    command = Path(sys.executable).parent / "headway"
+    listed = subprocess.run([command, "tasks"], capture_output=True, text=True, timeout=60)
+    assert listed.returncode == 0
+    assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["tidy-drawer", "stack-three"]
+    assert subprocess.run([command, "report", "nowhere"], capture_output=True, timeout=60).returncode == 1
+
+
+def test_help_lists_every_command_with_one_line_each():
+    done = headway("--help")
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert any(line.strip().startswith(command + " ") for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_commands_help_shows_an_example(command):
+    done = headway(command, "--help")
+    assert done.returncode == 0
+    assert f"headway {command}" in done.stdout.split("For example:")[1]
+
+
+def test_an_unknown_command_or_option_is_a_usage_error():
+    check_one_line(headway("socre"), "unknown command 'socre'; available: demo, tasks", status=2)
+    assert headway("score", "x", "--estimtor", "clock").returncode == 2
+
+
+def test_scoring_weighting_and_reporting_one_after_another(demos, tmp_path):
+    scored = headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s")
+    assert scored.returncode == 0, scored.stderr
+    assert f"--sample_weighting.progress_path={tmp_path / 's' / 'frames.parquet'}" in scored.stdout
+    assert "next: headway report" in scored.stdout
+
+    weighted = headway("weights", demos, "--from", tmp_path / "s", "--look-ahead", 5, "--out", tmp_path / "w.parquet")
+    assert weighted.returncode == 0, weighted.stderr
+    table = pq.read_table(tmp_path / "w.parquet").to_pandas()
+    assert list(table.columns) == ["index", "weight"]
+    assert table.weight.between(0, 1).all()
+
+    reported = headway("report", tmp_path / "s", "--out", tmp_path / "page.html")
+    assert reported.returncode == 0, reported.stderr
+    assert "<video" in (tmp_path / "page.html").read_text() or "video" in (tmp_path / "page.html").read_text()
+
+    again = headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s")
+    assert again.returncode == 0
+    assert "was finished before and is left as it is" in again.stdout
+
+
+def test_scoring_writes_nothing_into_the_dataset_unless_told_to_install(demos, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in demos.rglob("*")}
+    assert headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s").returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in demos.rglob("*")} == before
+
+    installed = headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s", "--install")
+    place = demos / "sarm_progress.parquet"
+    try:
+        assert installed.returncode == 0, installed.stderr
+        assert place.read_bytes() == (tmp_path / "s" / "frames.parquet").read_bytes()
+        # our own is replaced, another program's is not
+        assert headway("score", demos, "--estimator", "oracle", "--out", tmp_path / "o", "--install").returncode == 0
+        theirs = pq.read_table(place).replace_schema_metadata({"reward_model_path": "theirs"})
+        pq.write_table(theirs, place)
+        kept = place.read_bytes()
+        refused = headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s", "--install")
+        check_one_line(refused, "was written by another program and is not replaced")
+        assert place.read_bytes() == kept
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def test_a_trained_run_is_a_spec_and_scores_held_out(demos, tmp_path):
+    run = tmp_path / "run"
+    trained = headway("train", "sarm", demos, "--folds", 2, "--epochs", 2, "--image-size", 32, "--out", run)
+    assert trained.returncode == 0, trained.stderr
+    assert f"--estimator sarm:{run}" in trained.stdout
+    scored = headway("score", demos, "--estimator", f"sarm:{run}", "--out", tmp_path / "s", "--episodes", "0:3")
+    assert scored.returncode == 0, scored.stderr
+    assert "in-sample" not in scored.stdout
+    rows = pq.read_table(tmp_path / "s" / "episodes.parquet").to_pylist()
+    assert [row["episode_index"] for row in rows] == [0, 1, 2]
+    assert {row["fold"] for row in rows} <= {0, 1}
+    check_one_line(headway("train", "sarm", demos, "--out", run), "already holds a trained estimator")
+
+
+def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(demos, tmp_path):
+    run = tmp_path / "run"
+    options = ("--epochs", 1, "--image-size", 32, "--episodes", "0:4")
+    assert headway("train", "sarm", demos, "--out", run, *options).returncode == 0
+    scored = headway("score", demos, "--estimator", f"sarm:{run}", "--out", tmp_path / "s")
+    assert "in-sample: 4 of 6 episodes" in scored.stdout
+    run_json = json.loads((tmp_path / "s" / "run.json").read_text())
+    assert run_json["in_sample"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["score", "nowhere", "--estimator", "clock"], ["nowhere"]),
+        (["score", "DEMOS", "--estimator", "clokc"], ["unknown estimator 'clokc'", "clock"]),
+        (["score", "DEMOS", "--estimator", "sarm:nowhere"], ["nowhere holds no SARM", "headway train sarm"]),
+        (["score", "DEMOS", "--estimator", "clock", "--cameras", "wrist"], ["'wrist'", "top"]),
+        (["score", "DEMOS", "--estimator", "clock", "--rename", "wrist=top"], ["'wrist'", "top"]),
+        (["score", "DEMOS", "--estimator", "clock", "--rename", "wrist"], ["OLD=NEW"]),
+        (["score", "DEMOS", "--estimator", "clock", "--episodes", "4:9000x"], ["--episodes needs A:B"]),
+        (["score", "DEMOS", "--estimator", "clock", "--episodes", "99"], ["unknown episode '99'", "0 to 5"]),
+        (["score", "DEMOS", "--estimator", "clock", "--stride", "0"], ["--stride must be at least 1"]),
+        (["score", "DEMOS", "--estimator", "clock", "--device", "cuda:7"], ["--device cuda:7 cannot be used here"]),
+        (["score", "DEMOS", "--estimator", "clock", "--out", "/proc/scores"], ["/proc/scores", "--out"]),
+        (["report", "nowhere"], ["nowhere is not a folder of scores"]),
+        (["collect", "wash-up", "--episodes", "1", "--out", "x"], ["unknown task 'wash-up'", "tidy-drawer"]),
+        (["train", "sarm", "DEMOS", "--out", "x", "--folds", "9"], ["needs 1 to 6 folds"]),
+        (["train", "sarm", "DEMOS", "--out", "x", "--epochs", "0"], ["--epochs must be at least 1"]),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_status_one(arguments, words, demos, tmp_path):
+    done = headway(*[str(demos) if argument == "DEMOS" else argument for argument in arguments], cwd=tmp_path)
+    check_one_line(done, *words)
+
+
+def test_weights_of_another_datasets_scores_are_refused(demos, tmp_path, session_sliders):
+    from headway_datasets.lerobot_writer import write_dataset
+
+    write_dataset(tmp_path / "other", session_sliders(2, seed=5))
+    assert headway("score", tmp_path / "other", "--estimator", "clock", "--out", tmp_path / "s").returncode == 0
+    done = headway("weights", demos, "--from", tmp_path / "s", "--out", tmp_path / "w.parquet")
+    check_one_line(done, "holds the scores of another dataset")
+
+
+def test_the_scores_of_a_stride_are_marked_as_interpolated(demos, tmp_path):
+    assert headway("score", demos, "--estimator", "oracle", "--out", tmp_path / "s").returncode == 0
+    table = pq.read_table(tmp_path / "s" / "frames.parquet").to_pandas()
+    assert table.looked_at.all()
+    assert np.isfinite(table.progress_sparse).all()
+
+
+def test_a_run_trained_on_one_dataset_is_held_out_on_another(demos, tmp_path, session_sliders):
+    from headway_datasets.lerobot_writer import write_dataset
+
+    run = tmp_path / "run"
+    assert headway("train", "sarm", demos, "--out", run, "--epochs", 1, "--image-size", 32).returncode == 0
+    write_dataset(tmp_path / "other", session_sliders(2, seed=5))
+    scored = headway("score", tmp_path / "other", "--estimator", f"sarm:{run}", "--out", tmp_path / "s")
+    assert scored.returncode == 0
+    assert "in-sample" not in scored.stdout

@@ -1,0 +1,119 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from headway import controls
+from headway.episodes import ProgressCurve
+from headway.errors import InvalidValue
+from headway.metrics.against_truth import against_truth, auroc, stage_of
+from headway.metrics.intervals import bootstrap
+from headway.metrics.order import ordered_pair_tau, value_order_correlation
+
+values = st.lists(st.floats(0, 1, width=16), min_size=2, max_size=12)
+
+
+def test_order_correlation_is_spearmans_with_ties_averaged():
+    assert value_order_correlation(np.array([0, 0.1, 0.1, 0.4])) == pytest.approx(
+        stats.spearmanr([0, 1, 2, 3], [0, 0.1, 0.1, 0.4]).statistic
+    )
+
+
+@pytest.mark.parametrize("undefined", [[0.5, 0.5, 0.5], [0.5], [0.1, np.nan, 0.3]])
+def test_an_undefined_order_is_nan_not_zero(undefined):
+    assert np.isnan(value_order_correlation(np.array(undefined)))
+
+
+def test_tau_over_ordered_pairs_by_hand():
+    true = np.array([0.0, 0.5, 0.5, 1.0])
+    # ordered pairs: 5, of which (0, 3) is tied, (1, 3) discordant, the rest concordant
+    predicted = np.array([0.2, 0.9, 0.3, 0.2])
+    concordant, discordant = 2, 2
+    assert ordered_pair_tau(predicted, true) == pytest.approx((concordant - discordant) / 5)
+
+
+def test_ties_in_the_truth_do_not_cap_a_perfect_ranking():
+    true = np.array([0.0, 0.0, 1.0, 1.0])
+    assert ordered_pair_tau(np.array([0.1, 0.2, 0.8, 0.9]), true) == 1
+    assert stats.kendalltau([0.1, 0.2, 0.8, 0.9], true).statistic < 1
+
+
+def test_a_constant_ranks_nothing_and_a_truth_without_differences_cannot_be_ranked():
+    assert ordered_pair_tau(np.full(3, 0.5), np.array([0, 0.5, 1])) == 0
+    assert np.isnan(ordered_pair_tau(np.array([0, 0.5, 1]), np.full(3, 0.5)))
+
+
+@given(values)
+def test_tau_turns_over_with_the_prediction_and_agrees_with_scipy_without_ties(true):
+    true = np.array(true)
+    predicted = np.random.default_rng(0).permutation(len(true)).astype(float)
+    tau = ordered_pair_tau(predicted, true)
+    if np.isnan(tau):
+        assert len(set(true)) == 1
+        return
+    assert ordered_pair_tau(-predicted, true) == pytest.approx(-tau)
+    if len(set(true)) == len(true):
+        assert tau == pytest.approx(stats.kendalltau(predicted, true).statistic)
+
+
+def test_the_bootstrap_covers_a_known_mean():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for draw in range(100):
+        sample = rng.normal(3, 1, 40)
+        estimate = bootstrap(lambda picked, sample=sample: float(sample[picked].mean()), 40, seed=draw)
+        covered += estimate.low <= 3 <= estimate.high
+    assert covered >= 85
+
+
+def test_nothing_to_resample_is_nan():
+    assert np.isnan(bootstrap(lambda picked: 1.0, 0).value)
+    assert str(bootstrap(lambda picked: 1.0, 0)) == "-"
+
+
+def test_auroc_needs_both_outcomes():
+    assert np.isnan(auroc(np.array([0.1, 0.2]), np.array([True, True])))
+    assert auroc(np.array([0.1, 0.2, 0.2, 0.9]), np.array([False, True, False, True])) == pytest.approx(0.875)
+
+
+def test_a_boundary_belongs_to_the_stage_it_begins():
+    assert stage_of(np.array([0, 0.2, 0.25, 0.6, 1.0]), (0.25, 0.35, 0.4)).tolist() == [0, 0, 1, 2, 2]
+
+
+def rate(control, episodes):
+    return against_truth(control.name, episodes, list(control.estimate(episodes)), look_ahead=5)
+
+
+def test_the_oracle_is_right_and_a_clock_is_not_once_episodes_fail(make_sliders):
+    episodes = make_sliders(5, failing=5)
+    oracle, clock = rate(controls.oracle(), episodes), rate(controls.clock(), episodes)
+    assert oracle.mae_expert.value == oracle.mae_imperfect.value == 0
+    assert oracle.success_auroc.value == oracle.tau_all.value == oracle.tau_failed.value == 1
+    assert oracle.gain_correlation.value == pytest.approx(1)
+    # the clock orders every demonstration perfectly, and cannot tell a failure
+    assert clock.voc_success.value == clock.voc_failed.value == 1
+    assert clock.mae_imperfect.value > 0.1
+    assert clock.tau_failed.value < 0.7
+
+
+def test_each_figure_by_hand_on_two_episodes(make_slider):
+    good, bad = make_slider(0), make_slider(1, stop_at=0.4)
+    flat = [
+        ProgressCurve(np.full(len(e), 0.4, np.float32), np.ones(len(e), bool), "flat", stage=np.zeros(len(e), int))
+        for e in (good, bad)
+    ]
+    row = against_truth("flat", [good, bad], flat)
+    assert row.mae_expert.value == pytest.approx(np.abs(good.truth.progress - 0.4).mean())
+    assert row.mae_imperfect.value == pytest.approx(np.abs(bad.truth.progress - 0.4).mean())
+    assert row.stage_accuracy.value == 1, "the imperfect one never leaves the first stage"
+    assert row.success_auroc.value == 0.5
+    assert np.isnan(row.gain_correlation.value)
+
+
+def test_accuracy_without_truth_is_refused(make_slider):
+    episode = replace(make_slider(), truth=None)
+    with pytest.raises(InvalidValue, match="episode 0 carries no truth"):
+        rate(controls.clock(), [episode])

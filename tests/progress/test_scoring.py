@@ -1,0 +1,176 @@
+"""Scoring, with the real files and a real estimator; faults are put in, not imagined."""
+
+import json
+import os
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from headway import controls
+from headway.errors import DatasetError, OutputError, VideoError
+from headway.estimator import Needs
+from headway.scoring import PARTS, ScoreOptions, score
+from headway.tables import EPISODE_SCHEMA, FRAME_SCHEMA, read_scores
+
+
+class Breaks:
+    """A clock that breaks at one episode, as a killed process would."""
+
+    name = fingerprint = "clock"
+    needs = Needs(pictures=False)
+
+    def __init__(self, at: int):
+        self.at, self.judged = at, []
+
+    def estimate(self, episodes, stride=1):
+        for episode in episodes:
+            if episode.index == self.at:
+                raise KeyboardInterrupt
+            self.judged.append(episode.index)
+            yield from controls.clock().estimate([episode])
+
+
+def test_the_folder_holds_exactly_the_three_tables_with_the_declared_columns(toy_source, tmp_path):
+    out = score(toy_source, controls.clock(), tmp_path / "scores")
+    assert sorted(path.name for path in out.iterdir()) == ["episodes.parquet", "frames.parquet", "run.json"]
+    scores = read_scores(out)
+    assert scores.frames.schema.equals(FRAME_SCHEMA)
+    assert scores.episodes.schema.equals(EPISODE_SCHEMA)
+    index = scores.frames["index"].to_numpy()
+    assert (index == np.arange(sum(len(e) for e in toy_source))).all()
+    for episode in toy_source:
+        assert scores.curve(episode.index) == pytest.approx(np.linspace(0, 1, len(episode)))
+    assert scores.run["estimator"] == "clock"
+    assert scores.run["stage_names"] == ["right", "down"]
+
+
+def test_lerobots_own_reader_takes_the_table(toy_source, tmp_path):
+    import torch
+    from lerobot.rewards.sarm.rabc import RABCWeights
+
+    out = score(toy_source, controls.oracle(), tmp_path / "scores")
+    weights = RABCWeights(out / "frames.parquet", chunk_size=5, device=torch.device("cpu"))
+    got, stats = weights.compute_batch_weights({"index": torch.arange(20)})
+    assert got.shape == (20,)
+    assert stats["num_full_weight"] == 20
+    assert len(weights.progress_lookup) == sum(len(e) for e in toy_source)
+
+
+def test_ranks_put_failures_last_and_follow_the_final_progress(toy_source, tmp_path):
+    rows = read_scores(score(toy_source, controls.oracle(), tmp_path / "s")).episodes.to_pylist()
+    by_rank = sorted(rows, key=lambda row: row["rank"])
+    assert [row["success_label"] for row in by_rank] == [True] * 4 + [False] * 2
+    assert by_rank[4]["truth_final"] >= by_rank[5]["truth_final"]
+
+
+def test_a_run_cut_short_goes_on_where_it_stopped(toy_source, tmp_path):
+    out = tmp_path / "scores"
+    with pytest.raises(KeyboardInterrupt):
+        score(toy_source, Breaks(at=3), out)
+    with pytest.raises(DatasetError, match=r"holds no finished scores \(run.json is missing\)"):
+        read_scores(out)
+    rest = Breaks(at=-1)
+    score(toy_source, rest, out)
+    assert rest.judged == [3, 4, 5]
+    whole = read_scores(score(toy_source, controls.clock(), tmp_path / "whole"))
+    assert read_scores(out).frames.equals(whole.frames)
+
+
+def test_a_finished_run_is_left_as_it_is(toy_source, tmp_path):
+    out = score(toy_source, controls.clock(), tmp_path / "scores")
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    again = Breaks(at=-1)
+    score(toy_source, again, out)
+    assert again.judged == []
+    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_another_runs_scores_are_never_replaced(toy_source, tmp_path):
+    out = score(toy_source, controls.clock(), tmp_path / "scores")
+    with pytest.raises(OutputError, match=r"scores of another run \(other estimator\)"):
+        score(toy_source, controls.constant(), out)
+    with pytest.raises(OutputError, match=r"other options"):
+        score(toy_source, controls.clock(), out, ScoreOptions(stride=2))
+    with pytest.raises(KeyboardInterrupt):
+        score(toy_source, Breaks(at=2), tmp_path / "unfinished")
+    with pytest.raises(OutputError, match=r"other estimator"):
+        score(toy_source, controls.constant(), tmp_path / "unfinished")
+
+
+def test_a_folder_with_other_things_in_it_is_not_written_to(toy_source, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("important")
+    with pytest.raises(OutputError, match="is not empty and holds no scores of Headway"):
+        score(toy_source, controls.clock(), tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_an_unreadable_video_costs_one_episode_and_the_reason_is_in_the_table(toy_source, tmp_path):
+    class Broken(Breaks):
+        def estimate(self, episodes, stride=1):
+            for episode in episodes:
+                if episode.index == 2:
+                    raise VideoError("cam.mp4 ends after 3 of 40 frames; record it again")
+                yield from controls.clock().estimate([episode])
+
+    scores = read_scores(score(toy_source, Broken(at=-1), tmp_path / "s"))
+    rows = scores.episodes.to_pylist()
+    assert rows[2]["reason"] == "cam.mp4 ends after 3 of 40 frames; record it again"
+    assert rows[2]["rank"] is None
+    assert sorted(row["rank"] for row in rows if row["rank"]) == [1, 2, 3, 4, 5]
+    assert np.isnan(scores.curve(2)).all()
+    assert scores.run["unscored"] == [2]
+    assert not np.isnan(scores.curve(3)).any()
+
+
+def test_chosen_episodes_keep_their_own_indices(toy_source, tmp_path):
+    scores = read_scores(score(toy_source, controls.clock(), tmp_path / "s", ScoreOptions(episodes=(1, 4))))
+    assert scores.episodes["episode_index"].to_pylist() == [1, 4]
+    assert scores.frames["index"][0].as_py() == toy_source.episode(1).first_frame
+
+
+def test_the_task_given_replaces_the_instruction(toy_source, tmp_path):
+    scores = read_scores(score(toy_source, controls.clock(), tmp_path / "s", ScoreOptions(task="wave")))
+    assert set(scores.episodes["instruction"].to_pylist()) == {"wave"}
+
+
+def test_a_missing_thing_is_null_in_the_tables(toy_source, tmp_path, make_source):
+    bare = [replace(e, instruction=None, success=None, truth=None, kind=None, stages=None) for e in toy_source]
+    source = make_source(bare, tmp_path / "bare", fingerprint="bare", stage_names=None)
+    scores = read_scores(score(source, controls.clock(), tmp_path / "s"))
+    for column in ("instruction", "success_label", "truth_final", "kind", "success", "stage", "fold"):
+        assert scores.episodes[column].null_count == len(bare)
+    assert scores.run["stage_names"] is None
+
+
+def test_damaged_tables_are_one_clear_line(toy_source, tmp_path):
+    out = score(toy_source, controls.clock(), tmp_path / "scores")
+    frames = out / "frames.parquet"
+    frames.write_bytes(frames.read_bytes()[:200])
+    with pytest.raises(DatasetError, match=r"are damaged .* delete the folder and score again"):
+        read_scores(out)
+    with pytest.raises(DatasetError, match="is not a folder of scores"):
+        read_scores(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_is_one_clear_line_and_damages_nothing(toy_source, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine does not let root mount a small disk")
+    try:
+        with pytest.raises(OutputError, match=r"no room left on the disk while writing .*; free some space"):
+            score(toy_source, controls.clock(), disk / "scores")
+        left = [path.name for path in (disk / "scores" / PARTS).iterdir()]
+        assert left
+        assert not [name for name in left if name.endswith(".part")]
+        for name in left:
+            path = disk / "scores" / PARTS / name
+            assert json.loads(path.read_text()) if name.endswith("json") else len(pq.read_table(path))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
