@@ -1,0 +1,164 @@
+"""tidy-drawer: open the drawer, pick the red cube, place it in the drawer, close the drawer. A blue cube distracts.
+
+The drawer is opened by hooking the closed hand behind its handle and closed by pushing the handle from the front.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from headway_envs.motion import LEAD, Point, clamp, heading, journey, lateral
+from headway_envs.tasks.base import Action, Layout, Situation, Task, scattered
+from headway_envs.tasks.grasping import (
+    CUBE,
+    LIFT,
+    RELEASED_OPENING,
+    REST,
+    grasped,
+    pick_up,
+    picked,
+    put_down,
+    to_pick,
+    to_place,
+)
+
+OPEN, PULLED, CLOSED, SHUT = 0.135, 0.155, 0.012, 0.005
+"""Drawer travel in metres: open from OPEN on, pulled by the expert to PULLED; closed below CLOSED, pushed to SHUT."""
+
+_MIDDLE, _FRONT = -0.12, 0.10
+"""Of the cabinet, in the scene's x and y."""
+_HOOK_Y = (-0.040, -0.014)
+"""Where a hand fits between handle and drawer, from the drawer's front plane."""
+_PUSH_Y = (-0.090, -0.072)
+"""Where a hand is in front of the handle; at the upper end it touches."""
+_HANDLE_HEIGHT = 0.04
+_SPOT_Y = 0.068
+"""The middle of the place for the cube, behind the drawer's front plane."""
+_SPOT_HEIGHT = 0.034
+_TARGET = 0
+
+
+class TidyDrawer(Task):
+    id = "tidy-drawer"
+    version = 1
+    scene = "tidy_drawer.xml"
+    instructions = (
+        "put the red cube in the drawer and close it",
+        "open the drawer, put the red cube inside and shut it",
+        "tidy the red cube away into the drawer",
+        "store the red block in the drawer, then close the drawer",
+    )
+    stage_names = ("open-drawer", "pick-cube", "place-in-drawer", "close-drawer")
+    proportions = (0.23, 0.29, 0.23, 0.25)
+    cubes = ("red cube", "blue cube")
+    has_drawer = True
+    to_place = (_TARGET,)
+    confusable = (_TARGET, 1)
+
+    def layout(self, seed: int) -> Layout:
+        """Both cubes anywhere on the free half of the table, the hand above its middle, the drawer closed."""
+        random = np.random.default_rng([seed, 1])
+        places = scattered(random, (0.07, -0.15), (0.27, 0.15), count=2, apart=0.12)
+        hand = random.uniform((-0.04, -0.18, 0.15), (0.08, -0.08, 0.19))
+        return Layout(
+            hand=(float(hand[0]), float(hand[1]), float(hand[2])),
+            opening=0.02,
+            cubes=tuple((float(x), float(y), REST) for x, y in places),
+            seed=seed,
+        )
+
+    def success(self, situation: Situation) -> bool:
+        return situation.drawer < CLOSED and self._stored(situation)
+
+    def stage(self, situation: Situation) -> int:
+        if self._stored(situation):
+            return 3
+        if situation.drawer < OPEN:
+            return 0
+        carried = picked(situation, _TARGET) or (grasped(situation, _TARGET) and self._over(situation))
+        return 2 if carried else 1
+
+    def remaining(self, stage: int, situation: Situation) -> float:
+        hand, drawer = situation.hand, situation.drawer
+        if stage == 0:
+            return journey(hand, _at_handle(situation, _HOOK_Y)) + max(0.0, OPEN - drawer)
+        if stage == 1:
+            return to_pick(situation, _TARGET)
+        if stage == 2:
+            return to_place(situation, _TARGET, self.place(situation, _TARGET), within=0.02)
+        return journey(hand, _at_handle(situation, _PUSH_Y)) + max(0.0, drawer - CLOSED)
+
+    def canonical(self, stage: int, layout: Layout) -> Situation:
+        if stage == 0:
+            return layout
+        x, y, _ = layout.cubes[_TARGET]
+        start = replace(layout, drawer=PULLED)
+        if stage == 1:
+            return replace(start, hand=(_MIDDLE, _front(PULLED) + _HOOK_Y[0], _HANDLE_HEIGHT))
+        place = (x, y, REST + LIFT) if stage == 2 else self.place(start, _TARGET)
+        opening = CUBE if stage == 2 else RELEASED_OPENING
+        return replace(start.with_cube(_TARGET, place), hand=place, opening=opening)
+
+    def place(self, situation: Situation, cube: int) -> Point:
+        """Where the expert puts the cube."""
+        return _MIDDLE, _front(situation.drawer) + _SPOT_Y, _SPOT_HEIGHT
+
+    def near_miss(self, random: np.random.Generator) -> Point:
+        """Over the table at the left or right wall of the drawer, from a little above the wall."""
+        return float(random.choice((-1, 1)) * random.uniform(0.135, 0.15)), 0.0, 0.06
+
+    def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Action:
+        """The expert: what to do in this situation. `offset` displaces the place where it puts the cube."""
+        stage = self.stage(situation)
+        hooked = _around(situation, (_HOOK_Y[0] - 0.004, -0.004))
+        if hooked and stage < 2 and situation.drawer < PULLED:
+            x, y, _ = situation.hand
+            return (x, y - LEAD, _HANDLE_HEIGHT), -1.0
+        return (self._open, self._pick, self._place, self._close)[stage](situation, offset)
+
+    def _open(self, situation: Situation, _: Point) -> Action:
+        if grasped(situation, _TARGET):
+            return situation.hand, 1.0
+        y = _front(situation.drawer) + sum(_HOOK_Y) / 2
+        return heading(situation.hand, (_MIDDLE, y, _HANDLE_HEIGHT)), -1.0
+
+    def _pick(self, situation: Situation, _: Point) -> Action:
+        hand = situation.hand
+        clear = hand[2] > 0.09 or lateral(hand, situation.cubes[_TARGET]) < 0.06
+        return pick_up(situation, _TARGET, clear)
+
+    def _place(self, situation: Situation, offset: Point) -> Action:
+        return put_down(situation, _TARGET, self.place(situation, _TARGET), offset)
+
+    def _close(self, situation: Situation, _: Point) -> Action:
+        hand, drawer = situation.hand, situation.drawer
+        if _around(situation, (-0.15, _PUSH_Y[1] + 0.008)):
+            ahead = LEAD if drawer > SHUT else 0.0
+            return (_MIDDLE, hand[1] + ahead, _HANDLE_HEIGHT), -1.0
+        inside = hand[2] < 0.09 and hand[1] > _front(drawer)
+        target = (_MIDDLE, _front(drawer) + _PUSH_Y[0], _HANDLE_HEIGHT)
+        return heading(hand, target), 1.0 if inside else -1.0
+
+    def _over(self, situation: Situation) -> bool:
+        x, y, _ = situation.cubes[_TARGET]
+        return abs(x - _MIDDLE) < 0.077 and 0.02 < y - _front(situation.drawer) < 0.15
+
+    def _stored(self, situation: Situation) -> bool:
+        low = situation.cubes[_TARGET][2] < _SPOT_HEIGHT + 0.02
+        return low and self._over(situation) and not grasped(situation, _TARGET)
+
+
+def _front(drawer: float) -> float:
+    return _FRONT - drawer
+
+
+def _at_handle(situation: Situation, span: tuple[float, float]) -> Point:
+    x, y, _ = situation.hand
+    front = _front(situation.drawer)
+    return clamp(x, _MIDDLE - 0.03, _MIDDLE + 0.03), clamp(y, front + span[0], front + span[1]), _HANDLE_HEIGHT
+
+
+def _around(situation: Situation, span: tuple[float, float]) -> bool:
+    x, y, z = situation.hand
+    behind = y - _front(situation.drawer)
+    return abs(x - _MIDDLE) < 0.042 and span[0] < behind < span[1] and z < _HANDLE_HEIGHT + 0.018
