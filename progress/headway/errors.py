@@ -27,8 +27,14 @@ class UnknownName(HeadwayError, LookupError):
     """A name is not among those available."""
 
     def __init__(self, kind: str, given: str, available: Iterable[str], hint: str = ""):
+        available = tuple(available)
         names = ", ".join(sorted(available)) or "none"
         super().__init__(f"unknown {kind} {given!r}; available: {names}" + (f". {hint}" if hint else ""))
+        self._made_from = (kind, given, available, hint)
+
+    def __reduce__(self) -> tuple[type["UnknownName"], tuple[str, str, tuple[str, ...], str]]:
+        """An error has to travel between processes; by default it would be made anew from its message alone."""
+        return type(self), self._made_from
 
 
 class DatasetError(HeadwayError):

@@ -4,7 +4,7 @@ import errno
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        # where the folder itself is missing or is a file, there is nothing to take away
+        with suppress(OSError):
+            beside.unlink()
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,7 @@ def _merge(
         "frames": len(frames),
         "unscored": [row["episode_index"] for row in rows if row["reason"]],
         "in_sample": sum(bool(row["in_sample"]) for row in rows),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "versions": {
             "python": platform.python_version(),

@@ -174,3 +174,9 @@ def test_a_full_disk_is_one_clear_line_and_damages_nothing(toy_source, tmp_path)
             assert json.loads(path.read_text()) if name.endswith("json") else len(pq.read_table(path))
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_an_out_below_a_file_is_one_clear_line(toy_source, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        score(toy_source, controls.clock(), tmp_path / "file" / "scores")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from headway.cli.options import open_source
+from headway.cli.options import Bar, open_source
 from headway.tables import read_scores
 
 
@@ -31,6 +31,7 @@ def report(
     source = open_source(read.run["dataset"]["path"])
     if set(cameras) <= set(source.cameras):
         source = open_source(read.run["dataset"]["path"], ",".join(cameras))
-    page = write_report(read, source, out or scores / "report.html")
+    with Bar("report", "episode") as bar:
+        page = write_report(read, source, out or scores / "report.html", on_episode=bar.at)
     print(f"next: open {page} in a browser")
     return 0

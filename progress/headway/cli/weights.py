@@ -8,7 +8,7 @@ import tyro
 
 from headway.cli.options import DatasetArgument, open_source
 from headway.errors import DatasetError
-from headway.signals.weights import gains, rabc, write_weights
+from headway.signals.weights import LOOK_AHEAD, gains, rabc, write_weights
 from headway.tables import read_scores
 
 
@@ -19,7 +19,7 @@ def weights(
     scores: Annotated[Path, tyro.conf.arg(name="from", metavar="SCORES")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.parquet")],
     scheme: Literal["rabc"] = "rabc",
-    look_ahead: int = 25,
+    look_ahead: int = LOOK_AHEAD,
 ) -> int:
     """Turn scores into a weight for every frame, for behaviour cloning: columns index and weight, in [0, 1].
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from scipy import stats
 
 from headway.episodes import Array, Episode, ProgressCurve, Truth
 from headway.errors import InvalidValue
 from headway.metrics.intervals import Estimate, bootstrap
 from headway.metrics.order import ordered_pair_tau, value_order_correlation
 from headway.signals.summary import final
-from headway.signals.weights import gains
+from headway.signals.weights import LOOK_AHEAD, gains
 
 EXPERT = "expert"
 
@@ -43,7 +43,7 @@ class AgainstTruth:
 
 
 def against_truth(
-    name: str, episodes: Sequence[Episode], curves: Sequence[ProgressCurve], look_ahead: int = 25
+    name: str, episodes: Sequence[Episode], curves: Sequence[ProgressCurve], look_ahead: int = LOOK_AHEAD
 ) -> AgainstTruth:
     """Hold curves against the truth of their episodes. Raises InvalidValue when an episode carries no truth.
 
@@ -84,10 +84,14 @@ def against_truth(
 
 
 def auroc(score: Array, positive: Array) -> float:
-    """Area under the ROC curve of (episodes,) scores; NaN when all or none are positive."""
+    """Area under the ROC curve of (episodes,) scores, ties counted half; NaN when all or none are positive.
+
+    It is Mann and Whitney's U over the number of pairs (Hanley and McNeil 1982).
+    """
     if positive.all() or not positive.any():
         return float("nan")
-    return float(roc_auc_score(positive, score))
+    pairs = int(positive.sum()) * int((~positive).sum())
+    return float(stats.mannwhitneyu(score[positive], score[~positive]).statistic) / pairs
 
 
 def stage_of(progress: Array, proportions: Sequence[float]) -> Array:

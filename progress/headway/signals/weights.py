@@ -18,6 +18,8 @@ from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.tables import write_table
 
+# The shortest look-ahead, in frames, over which experts at 20 Hz always gain; shorter ones punish letting go.
+LOOK_AHEAD = 25
 KAPPA = 0.01
 EPSILON = 1e-6
 

@@ -1,0 +1,162 @@
+"""What `headway demo` does: the main job from end to end, on demonstrations that it records itself."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headway.cli.options import Bar
+from headway.cli.show import accuracy_table, policy_table, show, worst_table
+from headway.cli.train import stage_names
+from headway.errors import OutputError
+from headway.files import write_json
+from headway.learned.cross_fit import train_members
+from headway.learned.pixels import train_pixels
+from headway.learned.sarm_checkpoint import save_sarm
+from headway.learned.sarm_training import SarmConfig
+from headway.metrics.against_truth import AgainstTruth, against_truth
+from headway.report import ReportTable, write_report
+from headway.scoring import score
+from headway.signals.weights import LOOK_AHEAD
+from headway.source import Source
+from headway.specs import make_estimator
+from headway.tables import Scores, read_scores
+from headway_datasets.opening import open_dataset
+from headway_envs.collect import collect
+
+TASK = "tidy-drawer"
+FOLDS = 2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything a demo does."""
+
+    episodes: int
+    epochs: int
+    policy_seeds: int
+    policy_steps: int
+    layouts: int
+
+
+FULL = Size(episodes=60, epochs=70, policy_seeds=3, policy_steps=3000, layouts=50)
+FAST = Size(episodes=14, epochs=12, policy_seeds=1, policy_steps=300, layouts=10)
+
+
+def run(size: Size, seed: int, out: Path) -> int:
+    """Do every step that is not done yet; the exit status."""
+    if _is_finished(out, {"seed": seed, **asdict(size)}):
+        print(f"the demo in {out} was finished before; its report is {out / 'report.html'}")
+        print(f"next: delete {out} to run it again, or choose another folder with --out")
+        return 0
+    clock = Clock()
+    with clock.step(f"collect: {size.episodes} episodes of {TASK}, half of them imperfect"):
+        if not (out / TASK).exists():
+            collect(TASK, episodes=size.episodes, seed=seed, out=out / TASK)
+    source = open_dataset(out / TASK)
+    with clock.step(f"train: SARM in {FOLDS} folds, so that no episode is scored by a network that saw it"):
+        _train(source, out, size, seed)
+    with clock.step("score: SARM, and the controls that see nothing"):
+        scores = {name: _score(source, name, spec, out) for name, spec in _specs(out).items()}
+    with clock.step("judge: every held-out episode against the simulator's truth"):
+        judged = [_judge(source, name, read) for name, read in scores.items()]
+    note = f"{len(source)} episodes, each held out; brackets are 95 % bootstrap intervals over episodes"
+    accuracy = accuracy_table(judged, note)
+    show(accuracy)
+    print("\n".join(verdict(judged)))
+    show(worst_table(scores["sarm"]))
+    with clock.step(f"policies: three ways to train on them, {size.policy_seeds} seeds, {size.layouts} unseen layouts"):
+        comparison = _compare(source, scores["sarm"], size, seed)
+    policies = policy_table(comparison)
+    show(policies)
+    with clock.step("report: one page"):
+        page = _report(source, scores["sarm"], out, [accuracy, policies])
+    figures = {"accuracy": [asdict(row) for row in judged], "policies": asdict(comparison), "seconds": clock.seconds}
+    write_json(out / "results.json", _without_nan(figures))
+    print(f"took {sum(clock.seconds.values()):.0f} s; the figures are in {out / 'results.json'}")
+    print(f"next: open {page} in a browser")
+    return 0
+
+
+@dataclass
+class Clock:
+    """Says what is being done, and keeps how long each step took, in seconds."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        print(f"\n{what}", flush=True)
+        started = time.monotonic()
+        yield
+        self.seconds[what.split(":")[0]] = round(time.monotonic() - started, 1)
+
+
+def _is_finished(out: Path, settings: dict[str, Any]) -> bool:
+    """Take the folder for this demo. Raises OutputError when it holds another demo, or something else."""
+    claimed = out / "demo.json"
+    if claimed.exists():
+        if json.loads(claimed.read_text()) != settings:
+            raise OutputError(f"{out} holds a demo with other settings; choose another folder with --out, or delete it")
+        return (out / "results.json").exists()
+    if out.exists() and any(out.iterdir()):
+        raise OutputError(f"{out} is not empty and holds no demo; choose another folder with --out")
+    write_json(claimed, settings)
+    return False
+
+
+def _train(source: Source, out: Path, size: Size, seed: int) -> None:
+    train_pixels(source, source.cameras[0], out / "pixels")
+    if (out / "sarm" / "config.json").exists():
+        return
+    config = SarmConfig(source.cameras, epochs=size.epochs, seed=seed)
+    with Bar("training", "step") as bar:
+        members = train_members(list(source), stage_names([source]), config, FOLDS, bar.at_loss, "cpu")
+    save_sarm(out / "sarm", config, members)
+
+
+def _specs(out: Path) -> dict[str, str]:
+    """What is compared: a name for the tables, and its spec."""
+    trained = {
+        "sarm": f"sarm:{out / 'sarm'}",
+        "untrained": f"untrained:sarm:{out / 'sarm'}",
+        "pixels": f"pixels:{out / 'pixels'}",
+    }
+    return trained | {name: name for name in ("clock", "constant", "random", "oracle")}
+
+
+def _score(source: Source, name: str, spec: str, out: Path) -> Scores:
+    with Bar(f"scoring with {name}", "episode") as bar:
+        return read_scores(score(source, make_estimator(spec), out / "scores" / name, on_episode=bar.at))
+
+
+def _judge(source: Source, name: str, scores: Scores) -> AgainstTruth:
+    curves = [scores.progress_curve(index) for index in source.episode_indices]
+    return against_truth(name, list(source), curves, LOOK_AHEAD)
+
+
+def _report(source: Source, scores: Scores, out: Path, tables: Sequence[ReportTable]) -> Path:
+    with Bar("report", "episode") as bar:
+        return write_report(scores, source, out / "report.html", tables=tables, on_episode=bar.at)
+
+
+def verdict(judged: Sequence[AgainstTruth]) -> list[str]:
+    """Whether SARM beats every control that sees nothing, a line for each figure that can tell."""
+    sarm = next(row for row in judged if row.estimator == "sarm")
+    blind = [row for row in judged if row.estimator not in ("sarm", "oracle")]
+    lines = []
+    for figure, words, sign in (
+        ("mae_expert", "mean absolute error on expert episodes", 1),
+        ("mae_imperfect", "mean absolute error on imperfect episodes", 1),
+        ("tau_failed", "ranking among failed episodes", -1),
+    ):
+        best = min(blind, key=lambda row: sign * getattr(row, figure).value)
+        ours, theirs = getattr(sarm, figure).value, getattr(best, figure).value
+        word = "beats" if sign * ours < sign * theirs else "DOES NOT BEAT"
+        lines.append(
+            f"SARM {word} every blind control on {words}: {ours:.3f}, best control {best.estimator} {theirs:.3f}"
+        )
+    return lines
