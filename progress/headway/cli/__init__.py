@@ -1,6 +1,7 @@
 """The command line: `headway COMMAND`. The only place that may import every room."""
 
 import sys
+from collections.abc import Callable
 
 import tyro
 
@@ -12,7 +13,7 @@ from headway.cli.train import train
 from headway.cli.weights import weights
 from headway.errors import HeadwayError
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
     "tasks": tasks,
     "collect": collect,

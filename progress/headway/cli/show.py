@@ -1,6 +1,8 @@
 """Tables for the terminal and for the report."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -9,29 +11,62 @@ from headway.metrics.against_truth import AgainstTruth
 from headway.metrics.intervals import Estimate
 from headway.report import ReportTable
 from headway.tables import Scores
+from headway_policies.comparison import Comparison
+
+# cells longer than this many letters are text, and may wrap
+WIDE = 20
 
 ACCURACY = {
     "mae_expert": "MAE expert ↓",
     "mae_imperfect": "MAE imperfect ↓",
-    "stage_accuracy": "stage accuracy ↑",
-    "success_auroc": "success AUROC ↑",
-    "tau_all": "ranking, all ↑",
-    "tau_failed": "ranking, failed ↑",
-    "gain_correlation": "gain correlation ↑",
-    "voc_success": "VOC, successes",
-    "voc_failed": "VOC, failed",
+    "stage_accuracy": "stage acc. ↑",
+    "success_auroc": "AUROC ↑",
+    "tau_all": "rank all ↑",
+    "tau_failed": "rank failed ↑",
+    "gain_correlation": "gain corr. ↑",
+    "voc_success": "VOC success",
+    "voc_failed": "VOC failed",
 }
 
 
 def show(table: ReportTable) -> None:
     """Print a table of results and its note."""
-    printed = Table(title=table.title, title_justify="left", title_style="bold", caption=table.note)
-    printed.caption_justify = "left"
-    for number, column in enumerate(table.columns):
-        printed.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
-    for row in table.rows:
-        printed.add_row(*("n/a" if cell is None else str(cell) for cell in row))
-    Console().print(printed)
+    rows = [["n/a" if cell is None else str(cell) for cell in row] for row in table.rows]
+    _print(table.title, table.columns, rows, table.note)
+
+
+def show_accuracy(judged: Sequence[AgainstTruth], note: str) -> None:
+    """Print one figure a row and one estimator a column; the first estimator with its intervals.
+
+    The report has all intervals; a terminal is too narrow for them.
+    """
+    first, *others = judged
+    rows = []
+    for name, words in ACCURACY.items():
+        value, *values = (getattr(row, name) for row in (first, *others))
+        rows.append([words, _short(value), f"[{value.low:.2f},{value.high:.2f}]", *map(_short, values)])
+    columns = ["", first.estimator, "95 %", *(row.estimator for row in others)]
+    _print("How right it is, against the simulator's truth", columns, rows, note)
+
+
+def _short(estimate: Estimate) -> str:
+    # adding 0 turns a rounded -0.0 into 0.0
+    return "n/a" if math.isnan(estimate.value) else f"{round(estimate.value, 2) + 0.0:.2f}"
+
+
+def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+    # no lines between columns: the table of accuracy fills a terminal of 80 columns to the last
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
+    for number, column in enumerate(columns):
+        wide = any(len(row[number]) > WIDE for row in rows)
+        justify: Literal["left", "right"] = "left" if wide or number == 0 else "right"
+        table.add_column(column, justify=justify, no_wrap=not wide)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    if note:
+        console.print(note, style="dim", soft_wrap=True)
 
 
 def accuracy_table(rows: Sequence[AgainstTruth], note: str) -> ReportTable:
@@ -41,9 +76,32 @@ def accuracy_table(rows: Sequence[AgainstTruth], note: str) -> ReportTable:
 
 
 def _figure(estimate: Estimate) -> str | None:
-    if estimate.value != estimate.value:
+    if math.isnan(estimate.value):
         return None
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def policy_table(comparison: Comparison) -> ReportTable:
+    """How often each policy succeeds, and whether it can be told from plain cloning."""
+    differences = {each.arm: str(each) for each in comparison.differences}
+    rows = [
+        [
+            arm.name,
+            f"{arm.success.value:.0%} [{arm.success.low:.0%}, {arm.success.high:.0%}]",
+            ", ".join(f"{share:.0%}" for share in arm.by_seed),
+            differences.get(arm.name, "-"),
+            f"{arm.frames:,}",
+        ]
+        for arm in comparison.arms
+    ]
+    note = (
+        f"{len(comparison.layout_seeds)} layouts that no demonstration shows, training seeds: "
+        f"{len(comparison.training_seeds)}; brackets are 95 % intervals over seeds and layouts, differences are paired"
+    )
+    note += f"; {comparison.caveat}" if comparison.caveat else ""
+    against = comparison.differences[0].against
+    columns = ["learnt from", "success ↑", "by seed", f"difference to {against}", "frames"]
+    return ReportTable("Policies cloned from these demonstrations", columns, rows, note)
 
 
 def worst_table(scores: Scores, count: int = 8) -> ReportTable:

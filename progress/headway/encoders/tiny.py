@@ -21,7 +21,8 @@ class TinyEncoder(nn.Module):
             kernel, padding = (5, 2) if number == 0 else (3, 1)
             layers += [nn.Conv2d(before, after, kernel, 2, padding), nn.GroupNorm(8, after), nn.SiLU()]
         # frames come with their channels last, and convolutions over that layout are a quarter faster on a CPU
-        self.convolutions = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.convolutions = nn.Sequential(*layers)
+        self.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         side = -(-image_size // 16)
         self.head = nn.Sequential(nn.Linear(channels[-1] * side * side, dimension), nn.LayerNorm(dimension))
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.sharedctypes import SynchronizedArray
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from headway.learned.sarm_training import SarmConfig, train_network
 from headway.learned.targets import StageScale
 
 OnStep = Callable[[int, int, float], None]
+type Board = "SynchronizedArray[float]"
 
 
 def train_members(
@@ -73,9 +76,9 @@ def _one_after_another(job: _Job, number: int, jobs: int, on_step: OnStep, devic
 
 def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[SarmMember]:
     context = multiprocessing.get_context("spawn")
-    board = context.Array("d", 3 * len(jobs))  # steps done, steps in all, loss, for every job
+    board: Board = context.Array("d", 3 * len(jobs))  # steps done, steps in all, loss, for every job
     workers = min(len(jobs), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(board,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=partial(_start_worker, board)) as pool:
         futures = [pool.submit(_work, number, job) for number, job in enumerate(jobs)]
         _watch(futures, board, on_step)
         try:
@@ -91,7 +94,7 @@ def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[SarmMember]:
     ]
 
 
-def _watch(futures: Sequence[Future], board: Sequence[float], on_step: OnStep) -> None:
+def _watch(futures: Sequence[Future], board: Board, on_step: OnStep) -> None:
     while not all(future.done() for future in futures):
         done, steps, losses = (np.array(board[kind::3]) for kind in range(3))
         # a job that has not begun yet has told nothing of its steps
@@ -100,10 +103,10 @@ def _watch(futures: Sequence[Future], board: Sequence[float], on_step: OnStep) -
         time.sleep(0.2)
 
 
-_board: Sequence[float]
+_board: Board
 
 
-def _start_worker(board: Sequence[float]) -> None:
+def _start_worker(board: Board) -> None:
     global _board
     _board = board
     torch.set_num_threads(1)
@@ -111,7 +114,7 @@ def _start_worker(board: Sequence[float]) -> None:
 
 def _work(number: int, job: _Job) -> tuple[SarmShape, dict[str, Array], StageScale]:
     def report(step: int, steps: int, loss: float) -> None:
-        _board[3 * number : 3 * number + 3] = [step, steps, loss]  # type: ignore[index]
+        _board[3 * number : 3 * number + 3] = [step, steps, loss]
 
     network, scale = train_network(job.episodes, job.names, job.config, report)
     # arrays, because tensors would travel through shared memory that ends with this process

@@ -43,9 +43,7 @@ def load_sarm(folder: Path, device: str = "cpu") -> Sarm:
     """Read a checkpoint. Raises CheckpointError when it is missing, of another estimator, or damaged."""
     path = folder / CONFIG
     if not path.is_file():
-        raise CheckpointError(
-            f"{folder} holds no SARM; train one with: headway train sarm DATASET --out {folder}"
-        )
+        raise CheckpointError(f"{folder} holds no SARM; train one with: headway train sarm DATASET --out {folder}")
     digest = hashlib.sha256(path.read_bytes())
     try:
         content = json.loads(path.read_text())
