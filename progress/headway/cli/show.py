@@ -17,13 +17,13 @@ from headway_policies.comparison import Comparison
 WIDE = 20
 
 ACCURACY = {
-    "mae_expert": "MAE expert ↓",
-    "mae_imperfect": "MAE imperfect ↓",
-    "stage_accuracy": "stage acc. ↑",
-    "success_auroc": "AUROC ↑",
-    "tau_all": "rank all ↑",
-    "tau_failed": "rank failed ↑",
-    "gain_correlation": "gain corr. ↑",
+    "mae_expert": "MAE expert\u00a0↓",
+    "mae_imperfect": "MAE imperfect\u00a0↓",
+    "stage_accuracy": "stage acc.\u00a0↑",
+    "success_auroc": "AUROC\u00a0↑",
+    "tau_all": "rank all\u00a0↑",
+    "tau_failed": "rank failed\u00a0↑",
+    "gain_correlation": "gain corr.\u00a0↑",
     "voc_success": "VOC success",
     "voc_failed": "VOC failed",
 }
@@ -78,7 +78,8 @@ def accuracy_table(rows: Sequence[AgainstTruth], note: str) -> ReportTable:
 def _figure(estimate: Estimate) -> str | None:
     if math.isnan(estimate.value):
         return None
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    # a line may end before the interval, not within it
+    return f"{_short(estimate)} [{estimate.low:.2f},\u00a0{estimate.high:.2f}]"
 
 
 def policy_table(comparison: Comparison) -> ReportTable:
@@ -100,7 +101,7 @@ def policy_table(comparison: Comparison) -> ReportTable:
     )
     note += f"; {comparison.caveat}" if comparison.caveat else ""
     against = comparison.differences[0].against
-    columns = ["learnt from", "success ↑", "by seed", f"difference to {against}", "frames"]
+    columns = ["learnt from", "success\u00a0↑", "by seed", f"difference to {against}", "frames"]
     return ReportTable("Policies cloned from these demonstrations", columns, rows, note)
 
 
