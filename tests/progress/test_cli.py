@@ -3,37 +3,13 @@
 import json
 import subprocess
 import sys
-from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from headway.cli import main
-
 COMMANDS = ("demo", "tasks", "collect", "train", "score", "report", "weights")
-
-
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def headway(*arguments: object, cwd: Path | None = None) -> Done:
-    """Run one command in this process, which saves importing torch for each; one test below starts a real one."""
-    with ExitStack() as stack:
-        out, err = (stack.enter_context(redirect(StringIO())) for redirect in (redirect_stdout, redirect_stderr))
-        stack.enter_context(patch.object(sys, "argv", ["headway", *map(str, arguments)]))
-        stack.enter_context(chdir(cwd or Path.cwd()))
-        with pytest.raises(SystemExit) as left:
-            main()
-    return Done(left.value.code or 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +22,7 @@ def demos(tmp_path_factory, session_sliders) -> Path:
     return root
 
 
-def check_one_line(done: Done, *words: str, status: int = 1) -> None:
+def check_one_line(done, *words: str, status: int = 1) -> None:
     told = [line for line in done.stderr.splitlines() if line.startswith("headway: ")]
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
@@ -63,7 +39,7 @@ def test_the_installed_command_runs_and_exits_with_its_status():
     assert subprocess.run([command, "report", "nowhere"], capture_output=True, timeout=60).returncode == 1
 
 
-def test_help_lists_every_command_with_one_line_each():
+def test_help_lists_every_command_with_one_line_each(headway):
     done = headway("--help")
     assert done.returncode == 0
     for command in COMMANDS:
@@ -71,18 +47,18 @@ def test_help_lists_every_command_with_one_line_each():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_commands_help_shows_an_example(command):
+def test_each_commands_help_shows_an_example(headway, command):
     done = headway(command, "--help")
     assert done.returncode == 0
     assert f"headway {command}" in done.stdout.split("For example:")[1]
 
 
-def test_an_unknown_command_or_option_is_a_usage_error():
+def test_an_unknown_command_or_option_is_a_usage_error(headway):
     check_one_line(headway("socre"), "unknown command 'socre'; available: demo, tasks", status=2)
     assert headway("score", "x", "--estimtor", "clock").returncode == 2
 
 
-def test_scoring_weighting_and_reporting_one_after_another(demos, tmp_path):
+def test_scoring_weighting_and_reporting_one_after_another(headway, demos, tmp_path):
     scored = headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s")
     assert scored.returncode == 0, scored.stderr
     assert f"--sample_weighting.progress_path={tmp_path / 's' / 'frames.parquet'}" in scored.stdout
@@ -103,7 +79,7 @@ def test_scoring_weighting_and_reporting_one_after_another(demos, tmp_path):
     assert "was finished before and is left as it is" in again.stdout
 
 
-def test_scoring_writes_nothing_into_the_dataset_unless_told_to_install(demos, tmp_path):
+def test_scoring_writes_nothing_into_the_dataset_unless_told_to_install(headway, demos, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in demos.rglob("*")}
     assert headway("score", demos, "--estimator", "clock", "--out", tmp_path / "s").returncode == 0
     assert {path: path.stat().st_mtime_ns for path in demos.rglob("*")} == before
@@ -125,7 +101,7 @@ def test_scoring_writes_nothing_into_the_dataset_unless_told_to_install(demos, t
         place.unlink(missing_ok=True)
 
 
-def test_a_trained_run_is_a_spec_and_scores_held_out(demos, tmp_path):
+def test_a_trained_run_is_a_spec_and_scores_held_out(headway, demos, tmp_path):
     run = tmp_path / "run"
     trained = headway("train", "sarm", demos, "--folds", 2, "--epochs", 2, "--image-size", 32, "--out", run)
     assert trained.returncode == 0, trained.stderr
@@ -139,7 +115,7 @@ def test_a_trained_run_is_a_spec_and_scores_held_out(demos, tmp_path):
     check_one_line(headway("train", "sarm", demos, "--out", run), "already holds a trained estimator")
 
 
-def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(demos, tmp_path):
+def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(headway, demos, tmp_path):
     run = tmp_path / "run"
     options = ("--epochs", 1, "--image-size", 32, "--episodes", "0:4")
     assert headway("train", "sarm", demos, "--out", run, *options).returncode == 0
@@ -169,12 +145,12 @@ def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(de
         (["train", "sarm", "DEMOS", "--out", "x", "--epochs", "0"], ["--epochs must be at least 1"]),
     ],
 )
-def test_bad_input_is_one_clear_line_and_exit_status_one(arguments, words, demos, tmp_path):
+def test_bad_input_is_one_clear_line_and_exit_status_one(headway, arguments, words, demos, tmp_path):
     done = headway(*[str(demos) if argument == "DEMOS" else argument for argument in arguments], cwd=tmp_path)
     check_one_line(done, *words)
 
 
-def test_weights_of_another_datasets_scores_are_refused(demos, tmp_path, session_sliders):
+def test_weights_of_another_datasets_scores_are_refused(headway, demos, tmp_path, session_sliders):
     from headway_datasets.lerobot_writer import write_dataset
 
     write_dataset(tmp_path / "other", session_sliders(2, seed=5))
@@ -183,14 +159,14 @@ def test_weights_of_another_datasets_scores_are_refused(demos, tmp_path, session
     check_one_line(done, "holds the scores of another dataset")
 
 
-def test_the_scores_of_a_stride_are_marked_as_interpolated(demos, tmp_path):
+def test_the_scores_of_a_stride_are_marked_as_interpolated(headway, demos, tmp_path):
     assert headway("score", demos, "--estimator", "oracle", "--out", tmp_path / "s").returncode == 0
     table = pq.read_table(tmp_path / "s" / "frames.parquet").to_pandas()
     assert table.looked_at.all()
     assert np.isfinite(table.progress_sparse).all()
 
 
-def test_a_run_trained_on_one_dataset_is_held_out_on_another(demos, tmp_path, session_sliders):
+def test_a_run_trained_on_one_dataset_is_held_out_on_another(headway, demos, tmp_path, session_sliders):
     from headway_datasets.lerobot_writer import write_dataset
 
     run = tmp_path / "run"

@@ -34,7 +34,7 @@ from headway_envs.seeds import unseen_seeds
 from headway_policies.behaviour_cloning import CloningConfig
 from headway_policies.comparison import Comparison, compare
 from headway_policies.demonstrations import gather
-from headway_policies.weighting import plain, success_filtered, weighted
+from headway_policies.weighting import side_by_side
 
 TASK = "tidy-drawer"
 FOLDS = 2
@@ -52,7 +52,7 @@ class Size:
 
 
 FULL = Size(episodes=60, epochs=70, policy_seeds=3, policy_steps=700, layouts=50)
-FAST = Size(episodes=14, epochs=12, policy_seeds=1, policy_steps=300, layouts=10)
+FAST = Size(episodes=14, epochs=12, policy_seeds=1, policy_steps=400, layouts=10)
 
 
 def run(size: Size, seed: int, out: Path) -> int:
@@ -154,11 +154,7 @@ def _judge(source: Source, name: str, scores: Scores) -> AgainstTruth:
 def _clone(source: Source, scores: Scores, size: Size, seed: int) -> Comparison:
     """Plain cloning, cloning of the successes, and cloning weighted by the estimated progress, side by side."""
     episodes = list(source)
-    arms = {
-        "all": plain(episodes),
-        "success-filtered": success_filtered(episodes),
-        "weighted": weighted(episodes, [scores.curve(episode.index) for episode in episodes]),
-    }
+    arms = side_by_side(episodes, [scores.curve(episode.index) for episode in episodes])
     seeds = range(seed, seed + size.policy_seeds)
     total = len(arms) * len(seeds)
     with tqdm(desc="cloning and testing", unit="policy", total=total, dynamic_ncols=True) as bar:

@@ -1,0 +1,47 @@
+"""A cloned policy on disk: config.json and policy.safetensors. No pickle."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from headway.errors import CheckpointError
+from headway.files import replacing, write_json
+from headway_policies.behaviour_cloning import ClonedPolicy
+from headway_policies.network import CloningNetwork, CloningShape
+
+CONFIG = "config.json"
+WEIGHTS = "policy.safetensors"
+NAME = "behaviour-cloning"
+VERSION = 1
+
+
+def save_policy(folder: Path, policy: ClonedPolicy) -> None:
+    """Write a checkpoint. The config comes last, so a folder without one is an unfinished checkpoint."""
+    network = policy.network
+    with replacing(folder / WEIGHTS) as beside:
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, beside)
+    content = {"policy": NAME, "version": VERSION, "shape": asdict(network.shape), "executed": policy.executed}
+    write_json(folder / CONFIG, content)
+
+
+def load_policy(folder: Path) -> ClonedPolicy:
+    """Read a checkpoint. Raises CheckpointError when it is missing, of another policy, or damaged."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no policy ({CONFIG} is missing); train one and save it there")
+    try:
+        content = json.loads(path.read_text())
+        if content.get("policy") != NAME or content.get("version") != VERSION:
+            raise CheckpointError(
+                f"{path} describes policy {content.get('policy')!r} version {content.get('version')!r}; "
+                f"needs {NAME!r} version {VERSION}: train it again with this version of Headway"
+            )
+        network = CloningNetwork(CloningShape(**content["shape"]))
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        return ClonedPolicy(network, int(content["executed"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"the policy in {folder} is damaged ({reason}); train it again") from error
