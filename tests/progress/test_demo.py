@@ -24,7 +24,9 @@ def figures(out):
 
 
 def test_it_leaves_a_dataset_a_run_scores_figures_and_a_page(finished):
-    assert {"tidy-drawer", "sarm", "scores", "results.json", "report.html"} <= {path.name for path in finished.iterdir()}
+    assert {"tidy-drawer", "sarm", "scores", "results.json", "report.html"} <= {
+        path.name for path in finished.iterdir()
+    }
     page = (finished / "report.html").read_text()
     assert "How right it is" in page
     assert "Policies cloned" in page
