@@ -24,7 +24,7 @@ UNEVEN_CODECS = {"vp8", "mpeg4", "mpeg1video", "mpeg2video", "wmv3", "vc1"}
 
 # g=2 is LeRobot's own choice: a random frame is never more than one frame away from a key frame
 CODECS = {
-    # without looking ahead: with it x264 writes other bytes in one run of eight, and at two frames a group it gains nothing
+    # no look-ahead: with it x264 wrote other bytes in one run of eight, and with two frames a group it gains nothing
     "h264": ("libx264", {"g": "2", "bf": "0", "crf": "20", "preset": "veryfast", "rc-lookahead": "0"}),
     "av1": ("libsvtav1", {"g": "2", "crf": "30", "preset": "12"}),
 }
