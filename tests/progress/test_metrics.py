@@ -41,6 +41,13 @@ def test_ties_in_the_truth_do_not_cap_a_perfect_ranking():
     assert stats.kendalltau([0.1, 0.2, 0.8, 0.9], true).statistic < 1
 
 
+def test_pairs_closer_than_asked_for_do_not_count():
+    true, predicted = np.array([0.02, 0.05, 0.5]), np.array([0.2, 0.1, 0.9])
+    assert ordered_pair_tau(predicted, true) == pytest.approx(1 / 3)
+    assert ordered_pair_tau(predicted, true, apart=0.05) == 1
+    assert np.isnan(ordered_pair_tau(predicted, true, apart=0.6))
+
+
 def test_a_constant_ranks_nothing_and_a_truth_without_differences_cannot_be_ranked():
     assert ordered_pair_tau(np.full(3, 0.5), np.array([0, 0.5, 1])) == 0
     assert np.isnan(ordered_pair_tau(np.array([0, 0.5, 1]), np.full(3, 0.5)))

@@ -74,12 +74,17 @@ def test_a_stage_never_finished_is_known_up_to_half_its_usual_length_only():
 
 
 def test_a_stage_fallen_back_into_has_a_known_stage_but_unknown_progress():
-    fell = episode(12, ("open", 0, 2), ("pick", 2, 6), ("open", 6, 12), success=False)
+    fell = episode(12, ("open", 0, 2), ("pick", 2, 6), ("open", 6, 9), ("pick", 9, 12), success=False)
     targets = label(fell, scale_of(FULL))
-    assert targets.stage[6:].tolist() == [0] * 6
-    assert np.isnan(targets.within[6:]).all()
+    assert targets.stage[6:9].tolist() == [0] * 3
+    assert np.isnan(targets.within[6:9]).all()
     # picking ended by falling back, so it was not finished either
     assert np.isnan(targets.within[4:6]).all()
+
+
+def test_a_stage_fallen_back_into_and_never_finished_counts_as_not_begun():
+    fell = episode(12, ("open", 0, 2), ("pick", 2, 6), ("open", 6, 12), success=False)
+    assert label(fell, scale_of(FULL)).within[6:].tolist() == [0] * 6
 
 
 def test_a_failure_is_never_done_even_when_its_marks_reach_the_last_stage():

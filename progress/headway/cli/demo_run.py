@@ -199,11 +199,19 @@ def verdict(judged: Sequence[AgainstTruth]) -> list[str]:
         ("mae_expert", "mean absolute error on expert episodes", 1),
         ("mae_imperfect", "mean absolute error on imperfect episodes", 1),
         ("tau_failed", "ranking among failed episodes", -1),
+        ("tau_failed_apart", "the same where they truly differ by more than 0.05", -1),
     ):
-        best = min(blind, key=lambda row: sign * getattr(row, figure).value)
-        ours, theirs = getattr(sarm, figure).value, getattr(best, figure).value
-        word = "beats" if sign * ours < sign * theirs else "DOES NOT BEAT"
+        known = [row for row in blind if not math.isnan(getattr(row, figure).value)]
+        best = min(known, key=lambda row: sign * getattr(row, figure).value, default=None)
+        ours = getattr(sarm, figure)
+        if best is None or math.isnan(ours.value):
+            lines.append(f"too few episodes to tell on {words}")
+            continue
+        theirs = getattr(best, figure)
+        word = "beats" if sign * ours.value < sign * theirs.value else "DOES NOT BEAT"
+        overlap = ", intervals overlap" if ours.low <= theirs.high and theirs.low <= ours.high else ""
         lines.append(
-            f"SARM {word} every blind control on {words}: {ours:.3f}, best control {best.estimator} {theirs:.3f}"
+            f"SARM {word} every blind control on {words}: {ours.value:.3f}, best control {best.estimator} "
+            f"{theirs.value:.3f}{overlap}"
         )
     return lines

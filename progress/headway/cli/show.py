@@ -23,6 +23,7 @@ ACCURACY = {
     "success_auroc": "AUROC\u00a0↑",
     "tau_all": "rank all\u00a0↑",
     "tau_failed": "rank failed\u00a0↑",
+    "tau_failed_apart": "… >.05 apart\u00a0↑",
     "gain_correlation": "gain corr.\u00a0↑",
     "voc_success": "VOC success",
     "voc_failed": "VOC failed",

@@ -6,7 +6,8 @@ SARM (arXiv 2509.25358): with stage k from s_k to e_k, tau_t = (t - s_k) / (e_k 
 
 On purpose beyond the paper: failed attempts are used too when they are marked, marks may fall back to an earlier
 stage, and what the marks do not tell (how far a stage got that was never finished, or was fallen back into) is left
-unknown instead of being made up.
+unknown instead of being made up. One assumption is made, on the careful side: a stage that was fallen back into and in
+which the episode ended without finishing it counts as not begun.
 """
 
 from collections.abc import Sequence
@@ -98,7 +99,9 @@ def label(episode: Episode, scale: StageScale) -> Targets:
         fell_back = place > 0 and numbers[place - 1] > number
         last = place == len(marks) - 1
         finished = _succeeded(episode, scale, numbers) if last else numbers[place + 1] > number
-        if not fell_back:
+        if fell_back and last and not finished:
+            within[mark.start : mark.end] = 0.0
+        elif not fell_back:
             within[mark.start : mark.end] = _within(
                 mark.end - mark.start, finished, scale.seconds[number] * episode.fps
             )

@@ -14,6 +14,8 @@ from headway.signals.summary import final
 from headway.signals.weights import LOOK_AHEAD, gains
 
 EXPERT = "expert"
+# Two failures that got equally far but for this much of the task are told apart by nobody who looks at them.
+APART = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class AgainstTruth:
         stage_accuracy: share of frames of imperfect episodes whose stage is right, mean of the episodes' own shares.
         success_auroc: of the final progress for the true success.
         tau_all, tau_failed: Kendall's tau of final progress over ordered pairs of episodes, all and failed ones.
+        tau_failed_apart: the same over pairs of failed ones whose true final progress differs by more than 0.05.
         voc_success, voc_failed: mean value-order correlation; truth's own is below 1 where episodes fall back.
         gain_correlation: Pearson correlation of progress gains over the look-ahead with the true gains.
     """
@@ -37,6 +40,7 @@ class AgainstTruth:
     success_auroc: Estimate
     tau_all: Estimate
     tau_failed: Estimate
+    tau_failed_apart: Estimate
     voc_success: Estimate
     voc_failed: Estimate
     gain_correlation: Estimate
@@ -63,10 +67,9 @@ def against_truth(
         kept = values[chosen]
         return bootstrap(lambda picked: float(np.nanmean(kept[picked])) if kept.size else np.nan, len(kept))
 
-    def tau_of(chosen: Array) -> Estimate:
-        return bootstrap(
-            lambda picked: ordered_pair_tau(predicted[chosen][picked], true[chosen][picked]), int(chosen.sum())
-        )
+    def tau_of(chosen: Array, apart: float = 0.0) -> Estimate:
+        ours, theirs = predicted[chosen], true[chosen]
+        return bootstrap(lambda picked: ordered_pair_tau(ours[picked], theirs[picked], apart), len(ours))
 
     everything = np.ones(len(episodes), bool)
     return AgainstTruth(
@@ -77,6 +80,7 @@ def against_truth(
         bootstrap(lambda picked: auroc(predicted[picked], succeeded[picked]), len(episodes)),
         tau_of(everything),
         tau_of(~succeeded),
+        tau_of(~succeeded, APART),
         mean_of(orders, succeeded & ~np.isnan(orders)),
         mean_of(orders, ~succeeded & ~np.isnan(orders)),
         bootstrap(lambda picked: _correlation([look[i] for i in picked]), len(episodes)),
