@@ -1,0 +1,104 @@
+"""Does SARM need marked failures, or are successes enough? Results: what_failures_teach.md
+
+Every seed collects its own mixed demonstrations of tidy-drawer and trains SARM twice in two folds: on all marked
+episodes, and on the successes alone, as the paper does. Both are held against the simulator's truth on the same
+held-out episodes, beside the blind controls. A row is written as soon as it is known; a run cut short goes on.
+
+    .venv/bin/python experiments/what_failures_teach.py             # three seeds, about 12 minutes on 2 cores
+    .venv/bin/python experiments/what_failures_teach.py --fast      # seconds, its figures mean nothing
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from headway import controls
+from headway.cli.options import Bar
+from headway.cli.show import ACCURACY
+from headway.episodes import Episode
+from headway.estimator import Estimator
+from headway.learned.cross_fit import train_members
+from headway.learned.sarm import Sarm
+from headway.learned.sarm_training import SarmConfig
+from headway.metrics.against_truth import against_truth
+from headway_datasets.opening import open_dataset
+from headway_envs.collect import collect
+
+BLIND = (controls.clock, controls.constant, controls.random)
+
+
+@dataclass
+class Args:
+    """What to run."""
+
+    seeds: int = 3
+    """Collections and trainings."""
+    fast: bool = False
+    """A few episodes and steps, to see that it runs."""
+    out: Path = Path("runs/what_failures_teach")
+    """Folder for the demonstrations and the rows."""
+
+
+def train(name: str, episodes: Sequence[Episode], stages: Sequence[str], config: SarmConfig) -> Sarm:
+    with Bar(name, "step") as bar:
+        members = train_members(episodes, stages, config, 2, bar.at_loss, "cpu")
+    return Sarm(name, name, config, members)
+
+
+def rows_of_seed(seed: int, args: Args) -> list[dict[str, str | float]]:
+    """Every estimator on every episode of one collection, each held out."""
+    folder = args.out / ("fast" if args.fast else "full") / f"seed-{seed}"
+    if not folder.exists():
+        collect("tidy-drawer", 14 if args.fast else 60, folder, seed=seed)
+    source = open_dataset(folder)
+    episodes = list(source)
+    stages = source.stage_names or ()
+    config = SarmConfig(source.cameras, epochs=2 if args.fast else 70, seed=seed)
+    successes = [episode for episode in episodes if episode.success]
+    judges: list[Estimator] = [
+        train("sarm, all marked", episodes, stages, config),
+        train("sarm, successes", successes, stages, config),
+        *(make() for make in BLIND),
+    ]
+    found = []
+    for judge in judges:
+        row = against_truth(judge.name, episodes, list(judge.estimate(episodes)))
+        found.append({"estimator": judge.name, "seed": seed} | {name: getattr(row, name).value for name in ACCURACY})
+    return found
+
+
+def table(rows: Sequence[dict[str, str]]) -> str:
+    """Mean over seeds and, in brackets, the lowest and highest seed, as Markdown."""
+    lines = [f"| estimator | {' | '.join(ACCURACY.values())} |", "|---" * (len(ACCURACY) + 1) + "|"]
+    for name in dict.fromkeys(row["estimator"] for row in rows):
+        cells = []
+        for figure in ACCURACY:
+            values = np.array([float(row[figure]) for row in rows if row["estimator"] == name])
+            known = values[~np.isnan(values)]
+            cells.append(f"{known.mean():.3f} [{known.min():.3f}, {known.max():.3f}]" if known.size else "n/a")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(args: Args) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / ("rows-fast.csv" if args.fast else "rows.csv")
+    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    for seed in range(1 if args.fast else args.seeds):
+        if any(row["seed"] == str(seed) for row in rows):
+            continue
+        rows += [{key: str(value) for key, value in row.items()} for row in rows_of_seed(seed, args)]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["estimator", "seed", *ACCURACY])
+            writer.writeheader()
+            writer.writerows(rows)
+    print(table(rows))
+    print(f"\nrows are in {path}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)))
