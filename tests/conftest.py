@@ -58,7 +58,7 @@ def slider(
         success=done,
         truth=Truth(progress, stage, progress >= 1, STAGES, PROPORTIONS),
         kind="expert" if done else "abandon",
-        dataset="toy",
+        recording=f"toy-{index if seed is None else seed}",
     )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,10 @@ class Mark:
     start: float
     end: float
     in_seconds: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end)):
+            raise ValueError(f"stage {self.name!r} runs from {self.start} to {self.end}; give numbers")
 
     def frames(self, fps: float) -> tuple[str, int, int]:
         """The stage's name, first frame and end frame."""
@@ -126,7 +131,11 @@ def _listed_entries(root: Path, table: Path) -> list[Entry]:
             raise DatasetError(f"{table}, episode {number}: {error}") from error
     if not entries:
         raise DatasetError(f"{table} lists no episodes; add rows or remove it")
-    named = {path for entry in entries for path in entry.videos.values()}
+    listed = [path for entry in entries for path in entry.videos.values()]
+    named = set(listed)
+    if len(named) < len(listed):
+        twice = next(path for path in listed if listed.count(path) > 1)
+        raise DatasetError(f"{table} lists {twice.name} twice; one recording is one episode")
     left = [path.name for path in videos_in(root) if path not in named]
     if left:
         shown = ", ".join(left[:3]) + (" ..." if len(left) > 3 else "")
@@ -178,13 +187,19 @@ def _marks(stages: object) -> tuple[Mark, ...] | None:
     for stage in stages:
         for start, end, in_seconds in (("start", "end", False), ("start_s", "end_s", True)):
             if set(stage) == {"name", start, end}:
-                marks.append(Mark(str(stage["name"]), float(stage[start]), float(stage[end]), in_seconds))
+                marks.append(Mark(str(stage["name"]), _number(stage[start]), _number(stage[end]), in_seconds))
                 break
         else:
             raise ValueError(
                 f"stage {stage!r} needs name, start and end (frames), or name, start_s and end_s (seconds)"
             )
     return tuple(marks)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"a stage starts or ends at {value!r}; give a number")
+    return float(value)
 
 
 def _success(value: object) -> bool | None:
@@ -206,13 +221,19 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         raise DatasetError(f"{path} is not readable CSV ({error}); save it as UTF-8 with commas") from error
     if any(None in row or None in row.values() for row in rows):
         raise DatasetError(f"{path} has a row with more or fewer cells than its header; put quotes around commas")
-    return rows
+    # people write headings with capitals and with spaces after the commas
+    return [{_heading(name): value for name, value in row.items()} for row in rows]
+
+
+def _heading(name: str) -> str:
+    bare = name.strip()
+    return bare.lower() if bare.lower() in COLUMNS else bare
 
 
 def _read_list(path: Path) -> Sequence[Mapping[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is not readable JSON ({error}); correct it") from error
     if not isinstance(content, list) or not all(isinstance(item, Mapping) for item in content):
         raise DatasetError(f"{path} should hold a list of objects, one an episode or stage; correct it")

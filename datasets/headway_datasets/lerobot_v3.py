@@ -1,5 +1,6 @@
 """Reading LeRobot v3 datasets, without importing lerobot."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +95,15 @@ class LeRobotV3:
             success=row.get("success"),
             truth=self._truth(columns),
             kind=row.get("kind"),
-            dataset=self.fingerprint,
+            recording=self._recording(columns, row),
         )
+
+    def _recording(self, columns: pa.Table, row: Mapping[str, Any]) -> str:
+        """What was sensed and done tells a recording from all others; where neither is kept, the dataset and number."""
+        kept = [values for key in (layout.STATE, layout.ACTION) if (values := _numbers(columns, key)) is not None]
+        if not kept:
+            return f"{self.fingerprint}-{row['episode_index']}"
+        return hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for values in kept)).hexdigest()[:16]
 
     def _frames(self, name: str, key: str, row: Mapping[str, Any], data: Path, first_row: int) -> Frames:
         label = f"episode {row['episode_index']}, camera {name}"

@@ -81,7 +81,7 @@ class VideoFolder:
             instruction=entry.instruction,
             stages=self._stages[index],
             success=entry.success,
-            dataset=self.fingerprint,
+            recording=fingerprint(self.root, self._videos[index].values()) if self.root.is_dir() else self.fingerprint,
         )
 
     def _fps(self, index: int) -> float:

@@ -123,7 +123,8 @@ class Episode:
         success: what an annotator says of the whole episode.
         truth: what the simulator knows.
         kind: who made the episode (`expert`, `drop`, ...), where known. For tables only: no estimator may read it.
-        dataset: fingerprint of the dataset it comes from, by which an estimator knows what it was trained on.
+        recording: identifies what was recorded, whatever its dataset is called and however it is marked; by it an
+            estimator knows what it was trained on.
     """
 
     index: int
@@ -138,7 +139,7 @@ class Episode:
     success: bool | None = None
     truth: Truth | None = None
     kind: str | None = None
-    dataset: str | None = None
+    recording: str | None = None
 
     def __post_init__(self) -> None:
         where = f"episode {self.index}"

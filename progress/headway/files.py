@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
+        # the bytes first, then the name: a power cut must not leave the name with nothing behind it
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
         beside.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
@@ -28,6 +32,14 @@ def replacing(path: Path) -> Iterator[Path]:
         # where the folder itself is missing or is a file, there is nothing to take away
         with suppress(OSError):
             beside.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder to write to, before any work is done for it. Raises OutputError when it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(path, error) from error
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

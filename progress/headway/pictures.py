@@ -37,7 +37,7 @@ def take_frames(frames: Frames, wanted: Sequence[int] | Array, size: int) -> Arr
 
 def frames_to_look_at(length: int, stride: int) -> Array:
     """Every `stride`-th frame number of an episode and its last one, int64, rising."""
-    return np.unique(np.append(np.arange(0, length, stride), length - 1))
+    return np.unique(np.append(np.arange(0, length, min(stride, length)), length - 1))
 
 
 def interpolate(values: Array, looked_at: Array, length: int) -> Array:

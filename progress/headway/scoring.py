@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from headway.controls import missing_curve
 from headway.errors import OutputError, VideoError
 from headway.estimator import Estimator
-from headway.files import output_error, write_json
+from headway.files import make_folder, write_json
 from headway.signals.summary import summarise
 from headway.source import Source
 from headway.tables import (
@@ -43,11 +43,13 @@ class ScoreOptions:
         episodes: numbers of the episodes to score; None for all.
         stride: look at every `stride`-th frame.
         task: instruction for every episode, in place of the dataset's own.
+        rename: how the dataset's cameras were renamed on opening it, as `old=new,...`; scores depend on it.
     """
 
     episodes: tuple[int, ...] | None = None
     stride: int = 1
     task: str | None = None
+    rename: str = ""
 
 
 def score(
@@ -82,7 +84,7 @@ def score(
     for done, index in enumerate(wanted):
         on_episode(done, len(wanted))
         part = parts / f"episode-{index:06d}.parquet"
-        if not part.exists():
+        if not _is_whole(part):
             _score_episode(source, estimator, options, index, part)
     on_episode(len(wanted), len(wanted))
     _merge(source, estimator, out, identity, wanted, time.monotonic() - started)
@@ -95,11 +97,10 @@ def is_finished(out: Path, identity: dict[str, Any]) -> bool:
     path = out / RUN
     if not path.exists():
         return False
-    try:
-        before = json.loads(path.read_text())["identity"]
-    except (ValueError, KeyError, OSError) as error:
-        raise OutputError(f"{path} is not a run of Headway ({error}); choose another folder with --out") from error
-    _check_same(out, before, identity)
+    run = _read_json(path)
+    if not isinstance(run, dict) or "identity" not in run:
+        raise OutputError(f"{path} is damaged or not of Headway; delete {out} and score again, or choose another --out")
+    _check_same(out, run["identity"], identity)
     return True
 
 
@@ -127,17 +128,30 @@ def _check_same(out: Path, before: Any, now: dict[str, Any]) -> None:
 def _open_parts(out: Path, identity: dict[str, Any]) -> Path:
     parts = out / PARTS
     known = parts / "identity.json"
-    if known.exists():
-        _check_same(out, json.loads(known.read_text()), identity)
-        return parts
-    if out.exists() and any(out.iterdir()):
+    make_folder(out)
+    before = _read_json(known)
+    if before is not None:
+        _check_same(out, before, identity)
+    elif any(path.name != PARTS for path in out.iterdir()) or any(parts.glob("episode-*")):
         raise OutputError(f"{out} is not empty and holds no scores of Headway; choose another folder with --out")
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(out, error) from error
     write_json(known, identity)
     return parts
+
+
+def _read_json(path: Path) -> Any:
+    """The content of a JSON file; None when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_whole(part: Path) -> bool:
+    """Whether an episode's part is there and can be read."""
+    try:
+        return ROW in (pq.read_schema(part).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _score_episode(source: Source, estimator: Estimator, options: ScoreOptions, index: int, part: Path) -> None:

@@ -29,7 +29,7 @@ def make_estimator(spec: str, device: str = "cpu") -> Estimator:
     makers: dict[str, Callable[[], Estimator]] = {
         "clock": controls.clock,
         "constant": lambda: controls.constant(_number(spec, argument, 0.5)),
-        "random": lambda: controls.random(int(_number(spec, argument, 0))),
+        "random": lambda: controls.random(_seed(spec, argument)),
         "oracle": controls.oracle,
         "sarm": lambda: load_sarm(_run(spec, argument), device),
         "pixels": lambda: load_pixels(_run(spec, argument)),
@@ -59,8 +59,15 @@ def untrained(estimator: Estimator, seed: int = 0) -> Sarm:
 
 def _run(spec: str, argument: str) -> Path:
     if not argument:
-        raise InvalidValue(f"the spec {spec!r} needs the folder of a training run, such as {spec}:runs/tidy")
+        name = spec.partition(":")[0]
+        raise InvalidValue(f"the spec {spec!r} needs the folder of a training run, such as {name}:runs/tidy")
     return Path(argument)
+
+
+def _seed(spec: str, argument: str) -> int:
+    if argument and not argument.isdecimal():
+        raise InvalidValue(f"the spec {spec!r} needs a whole number from 0 after the colon, got {argument!r}")
+    return int(argument or 0)
 
 
 def _number(spec: str, argument: str, default: float) -> float:

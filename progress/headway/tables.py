@@ -117,7 +117,10 @@ def read_scores(root: Path) -> Scores:
         run = json.loads((root / RUN).read_text())
         frames = pq.read_table(root / FRAMES)
         episodes = pq.read_table(root / EPISODES)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        missing = [name for name in ("identity", "dataset", "estimator", "in_sample", "unscored") if name not in run]
+        if missing or frames.schema.names != FRAME_SCHEMA.names or episodes.schema.names != EPISODE_SCHEMA.names:
+            raise ValueError("tables or run.json have other contents than a run of this version writes")
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise DatasetError(f"the scores in {root} are damaged ({error}); delete the folder and score again") from error
     return Scores(root, frames, episodes, run)
 

@@ -270,3 +270,37 @@ def test_the_real_episode_of_three_cameras_has_its_key_frames(real_recordings):
     assert found.stages[-1].end == 1263
     shapes = {picture.shape for picture in found.camera("cam_left_wrist")}
     assert shapes == {(480, 640, 3)}
+
+
+def test_a_recording_is_known_again_when_its_marks_are_corrected_or_others_are_added(tmp_path, film):
+    table = tmp_path / "episodes.csv"
+    film("a.mp4", 20)
+    film("b.mp4", 20, first=7)
+    table.write_text("video,stages\na.mp4,reach:0-9\nb.mp4,\n")
+    before = [found.recording for found in VideoFolder(tmp_path)]
+    film("c.mp4", 12, first=3)
+    table.write_text("video,stages\nc.mp4,\na.mp4,reach:0-10\nb.mp4,\n")
+    after = [found.recording for found in VideoFolder(tmp_path)]
+    assert after[1:] == before
+    assert len({*after}) == 3
+
+
+def test_a_video_listed_twice_is_refused(tmp_path, film):
+    film("a.mp4")
+    (tmp_path / "episodes.csv").write_text("video,success\na.mp4,true\na.mp4,false\n")
+    assert "lists a.mp4 twice" in error_of(lambda: VideoFolder(tmp_path))
+
+
+def test_headings_may_have_capitals_and_spaces(tmp_path, film):
+    film("a.mp4")
+    (tmp_path / "episodes.csv").write_text("Video, Instruction, Success\na.mp4,fold it,yes\n")
+    found = VideoFolder(tmp_path).episode(0)
+    assert (found.instruction, found.success) == ("fold it", True)
+
+
+@pytest.mark.parametrize("end", ["1e999", "NaN", "null", "[[1]]", "true"])
+def test_a_stage_end_that_is_no_number_is_one_line(tmp_path, film, end):
+    film("a.mp4")
+    content = f'[{{"video": "a.mp4", "stages": [{{"name": "reach", "start": 0, "end": {end}}}]}}]'
+    (tmp_path / "episodes.json").write_text(content)
+    assert "episode 1" in error_of(lambda: VideoFolder(tmp_path))

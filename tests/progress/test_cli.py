@@ -139,6 +139,11 @@ def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(he
         (["score", "DEMOS", "--estimator", "clock", "--stride", "0"], ["--stride must be at least 1"]),
         (["score", "DEMOS", "--estimator", "clock", "--device", "cuda:7"], ["--device cuda:7 cannot be used here"]),
         (["score", "DEMOS", "--estimator", "clock", "--out", "/proc/scores"], ["/proc/scores", "--out"]),
+        (["score", "DEMOS", "--estimator", "random:-1"], ["needs a whole number from 0"]),
+        (["score", "DEMOS", "--estimator", "clock", "--out", "/dev/full"], ["/dev/full", "--out"]),
+        (["train", "sarm", "--out", "x"], ["at least one DATASET"]),
+        (["train", "sarm", "DEMOS", "--out", "/dev/full/x"], ["/dev/full/x", "--out"]),
+        (["train", "sarm", "DEMOS", "--out", "x", "--seed", "-1"], ["--seed must be 0 or more"]),
         (["report", "nowhere"], ["nowhere is not a folder of scores"]),
         (["collect", "wash-up", "--episodes", "1", "--out", "x"], ["unknown task 'wash-up'", "tidy-drawer"]),
         (["train", "sarm", "DEMOS", "--out", "x", "--folds", "9"], ["needs 1 to 6 folds"]),
@@ -175,3 +180,40 @@ def test_a_run_trained_on_one_dataset_is_held_out_on_another(headway, demos, tmp
     scored = headway("score", tmp_path / "other", "--estimator", f"sarm:{run}", "--out", tmp_path / "s")
     assert scored.returncode == 0
     assert "in-sample" not in scored.stdout
+
+
+def test_an_episode_named_twice_is_scored_once(headway, demos, tmp_path):
+    done = headway("score", demos, "--estimator", "clock", "--episodes", "2,0,2", "--out", tmp_path / "s")
+    assert done.returncode == 0
+    assert pq.read_table(tmp_path / "s" / "episodes.parquet")["episode_index"].to_pylist() == [0, 2]
+
+
+def test_pixels_are_learnt_from_the_episodes_asked_for(headway, demos, tmp_path):
+    assert headway("train", "pixels", demos, "--episodes", "0:2", "--out", tmp_path / "run").returncode == 0
+    assert len(json.loads((tmp_path / "run" / "config.json").read_text())["of"]) == 2
+
+
+def test_scores_without_any_progress_give_no_weights(headway, demos, tmp_path, session_sliders):
+    from dataclasses import replace
+
+    from headway_datasets.lerobot_writer import write_dataset
+
+    write_dataset(tmp_path / "real", [replace(episode, truth=None) for episode in session_sliders(2)])
+    headway("score", tmp_path / "real", "--estimator", "oracle", "--out", tmp_path / "s")
+    done = headway("weights", tmp_path / "real", "--from", tmp_path / "s", "--out", tmp_path / "w.parquet")
+    check_one_line(done, "holds no progress to weight by")
+    assert not (tmp_path / "w.parquet").exists()
+
+
+def test_correcting_a_mark_does_not_make_training_data_look_held_out(headway, tmp_path, session_sliders):
+    from dataclasses import replace
+
+    from headway_datasets.lerobot_writer import write_dataset
+
+    episodes = session_sliders(2, seed=9)
+    write_dataset(tmp_path / "before", episodes)
+    write_dataset(tmp_path / "after", [replace(episode, instruction="move it, please") for episode in episodes])
+    run = tmp_path / "run"
+    headway("train", "sarm", tmp_path / "before", "--out", run, "--epochs", 1, "--image-size", 32)
+    done = headway("score", tmp_path / "after", "--estimator", f"sarm:{run}", "--out", tmp_path / "s")
+    assert "in-sample: 2 of 2 episodes" in done.stdout

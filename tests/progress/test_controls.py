@@ -79,7 +79,7 @@ def test_pixel_distance_never_compares_an_episode_with_its_own_goal(make_sliders
     pixels = load_pixels(tmp_path)
     assert len(pixels.goals) == 3, "failures are no goals"
     own = next(pixels.estimate([episodes[0]]))
-    shown = next(pixels.estimate([replace(episodes[0], dataset="elsewhere")]))
+    shown = next(pixels.estimate([replace(episodes[0], recording="elsewhere")]))
     # with its own last picture among the goals the distance at the end shrinks
     assert shown.values[-1] > own.values[-1] > 0.3
     assert own.values[0] == 0

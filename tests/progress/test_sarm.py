@@ -32,7 +32,7 @@ def sarm(session_sliders) -> Sarm:
 
 @pytest.fixture(scope="session")
 def unseen(session_sliders) -> list[Episode]:
-    return [replace(episode, dataset="unseen") for episode in session_sliders(6, failing=4, seed=7)]
+    return [replace(episode, recording=f"unseen-{episode.index}") for episode in session_sliders(6, failing=4, seed=7)]
 
 
 def one(estimator, episode, stride=1):
@@ -72,6 +72,7 @@ def test_streaming_gives_the_offline_numbers(sarm, make_slider, fps):
     offline = one(sarm, episode)
     np.testing.assert_allclose([r.progress for r in readings], offline.values, atol=1e-5)
     np.testing.assert_allclose([r.success for r in readings], offline.success, atol=1e-5)
+    np.testing.assert_allclose([r.uncertainty for r in readings], offline.uncertainty, atol=1e-4)
     assert [NAMES.index(r.stage) for r in readings] == offline.stage.tolist()
 
 
@@ -209,7 +210,7 @@ def test_state_is_used_when_asked_for_and_missing_state_is_one_clear_line(make_s
     assert network.shape.state_dim == 1
     from headway.learned.sarm import SarmMember
 
-    estimator = Sarm("sarm", "x", config, [SarmMember(network, scale, {})])
+    estimator = Sarm("sarm", "x", config, [SarmMember(network, scale, frozenset())])
     assert estimator.needs.state
     episode = make_sliders(1, seed=3)[0]
     moved = replace(episode, state=episode.state + 5)
@@ -275,6 +276,40 @@ def test_damaged_checkpoints_are_one_clear_line(sarm, tmp_path):
         load_sarm(run)
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("training", "gap_seconds", 0),
+        ("training", "history", 3),
+        ("training", "image_size", 48),
+        ("training", "cameras", []),
+        ("training", "use_state", True),
+        ("shape", "dimension", 129),
+        ("shape", "heads", 3),
+        ("scale", "names", ["right"]),
+        ("scale", "proportions", [5, 5]),
+        ("scale", "seconds", ["a", "b"]),
+        ("member", "trained_on", None),
+        ("config", "members", []),
+    ],
+)
+def test_a_checkpoint_whose_parts_contradict_each_other_is_refused_in_one_line(sarm, tmp_path, part, key, value):
+    save_sarm(tmp_path, sarm.config, sarm.members)
+    config = json.loads((tmp_path / "config.json").read_text())
+    member = config["members"][0]
+    places = {"training": config["training"], "config": config, "member": member}
+    (places.get(part) or member[part])[key] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="is damaged") as caught:
+        load_sarm(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_folds_without_enough_complete_successes_are_refused_before_training(make_sliders):
+    with pytest.raises(DatasetError, match="needs complete, marked successes in at least two of them"):
+        train_members(make_sliders(1, failing=5), NAMES, CONFIG, 2, quiet, "cpu")
+
+
 def test_a_cross_fit_judges_every_episode_by_a_member_that_never_saw_it(make_sliders):
     episodes = make_sliders(6, failing=2)
     config = replace(CONFIG, epochs=1)
@@ -282,13 +317,13 @@ def test_a_cross_fit_judges_every_episode_by_a_member_that_never_saw_it(make_sli
     curves = list(estimator.estimate(episodes))
     assert not any(curve.in_sample for curve in curves)
     for episode, curve in zip(episodes, curves, strict=True):
-        assert episode.index not in estimator.members[curve.fold].trained_on["toy"]
+        assert episode.recording not in estimator.members[curve.fold].trained_on
     assert {curve.fold for curve in curves} == {0, 1}
 
 
 def test_an_episode_every_member_was_trained_on_is_marked_in_sample(sarm, make_sliders):
     assert one(sarm, make_sliders(10, failing=4)[0]).in_sample
-    elsewhere = replace(make_sliders(1)[0], dataset="another")
+    elsewhere = replace(make_sliders(1)[0], recording="another")
     assert not one(sarm, elsewhere).in_sample
 
 

@@ -180,3 +180,39 @@ def test_an_out_below_a_file_is_one_clear_line(toy_source, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         score(toy_source, controls.clock(), tmp_path / "file" / "scores")
+
+
+def test_a_part_damaged_by_a_power_cut_is_scored_again(toy_source, tmp_path):
+    out = tmp_path / "scores"
+    with pytest.raises(KeyboardInterrupt):
+        score(toy_source, Breaks(at=3), out)
+    part = out / PARTS / "episode-000001.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    rest = Breaks(at=-1)
+    score(toy_source, rest, out)
+    assert rest.judged == [1, 3, 4, 5]
+    whole = read_scores(score(toy_source, controls.clock(), tmp_path / "whole"))
+    assert read_scores(out).frames.equals(whole.frames)
+
+
+def test_a_run_killed_before_it_wrote_anything_goes_on(toy_source, tmp_path):
+    (tmp_path / "scores" / PARTS).mkdir(parents=True)
+    (tmp_path / "scores" / PARTS / ".identity.json.ab12.part").write_text("{")
+    score(toy_source, controls.clock(), tmp_path / "scores")
+    assert read_scores(tmp_path / "scores").run["episodes"] == 6
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"identity": 3}', "{"])
+def test_a_damaged_run_json_is_one_clear_line(toy_source, tmp_path, content):
+    out = score(toy_source, controls.clock(), tmp_path / "scores")
+    (out / "run.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"are damaged .* delete the folder and score again"):
+        read_scores(out)
+    with pytest.raises(OutputError):
+        score(toy_source, controls.clock(), out)
+
+
+def test_renamed_cameras_make_another_run(toy_source, tmp_path):
+    out = score(toy_source, controls.clock(), tmp_path / "scores")
+    with pytest.raises(OutputError, match="other options"):
+        score(toy_source, controls.clock(), out, ScoreOptions(rename="a=b,b=a"))

@@ -54,6 +54,10 @@ def _run(name: str, arguments: list[str]) -> int:
     except HeadwayError as error:
         print(f"headway: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        # what no room foresaw: still one line, and where
+        print(f"headway: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("\nheadway: interrupted; what is finished is kept, and the same command goes on", file=sys.stderr)
+        print("\nheadway: interrupted; nothing half-done was left in place, so run it again", file=sys.stderr)
         return 130

@@ -43,7 +43,7 @@ def parse_episodes(text: str, available: Sequence[int]) -> tuple[int, ...] | Non
             low, high = first or 0, last if last is not None else max(available, default=0) + 1
             wanted = tuple(index for index in available if low <= index < high)
         else:
-            wanted = tuple(int(part) for part in text.split(","))
+            wanted = tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         raise InvalidValue(f"--episodes needs A:B, or numbers with commas between them, got {text!r}") from None
     range_text = f"{min(available, default=0)} to {max(available, default=0)}"

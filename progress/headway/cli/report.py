@@ -27,10 +27,8 @@ def report(
     from headway.report import write_report
 
     read = read_scores(scores)
-    cameras = read.run["identity"]["cameras"]
-    source = open_source(read.run["dataset"]["path"])
-    if set(cameras) <= set(source.cameras):
-        source = open_source(read.run["dataset"]["path"], ",".join(cameras))
+    identity = read.run["identity"]
+    source = open_source(read.run["dataset"]["path"], ",".join(identity["cameras"]), identity["options"]["rename"])
     with Bar("report", "episode") as bar:
         page = write_report(read, source, out or scores / "report.html", on_episode=bar.at)
     print(f"next: open {page} in a browser")

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
@@ -62,7 +63,7 @@ def score(
         raise InvalidValue(f"--stride must be at least 1, got {stride}")
     source = open_source(dataset, cameras, rename)
     judge = make_estimator(estimator, check_device(device))
-    options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task or None)
+    options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task.strip() or None, rename)
     folder = out or default_out("scores", dataset, estimator)
     finished = (folder / RUN).exists()
     with Bar("scoring", "episode") as bar:
@@ -86,10 +87,17 @@ def install_table(scores: Scores, source: Source) -> None:
     if len(scores.episodes) < len(source):
         raise Unsupported(f"--install needs scores of all {len(source)} episodes, got {len(scores.episodes)}")
     place = source.root / LEROBOT_FILE
-    if place.exists() and OURS not in (pq.read_schema(place).metadata or {}):
+    if place.exists() and not _is_ours(place):
         raise OutputError(f"{place} was written by another program and is not replaced; move it away first")
     with replacing(place) as beside:
         shutil.copyfile(scores.root / FRAMES, beside)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return OURS in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
 
 
 def _tell(scores: Scores, source: Source) -> int:

@@ -16,7 +16,9 @@ from headway.cli.options import (
     open_source,
     parse_episodes,
 )
+from headway.episodes import Episode
 from headway.errors import DatasetError, InvalidValue, OutputError
+from headway.files import make_folder
 from headway.source import Source
 
 
@@ -46,33 +48,43 @@ def train(
 
     Args:
         out: folder of the new run
-        folds: networks to train, each without its share of the episodes; 1 trains one on everything
-        state: give it the robot's state too
-        epochs: how often each episode is seen
-        image_size: pictures are resized to this many pixels square
-        seed: of weights, order and augmentation
+        folds: sarm only: networks to train, each without its share of the episodes; 1 trains one on everything
+        state: sarm only: give it the robot's state too
+        epochs: sarm only: how often each episode is seen
+        image_size: sarm only: pictures are resized to this many pixels square
+        seed: sarm only: of weights, order and augmentation
     """
+    from headway.learned.pixels import train_pixels
+
+    if not datasets:
+        raise InvalidValue("train needs at least one DATASET after the name of the estimator")
+    if seed < 0:
+        raise InvalidValue(f"--seed must be 0 or more, got {seed}")
     sources = [open_source(dataset, cameras, rename) for dataset in datasets]
     if (out / "config.json").exists():
         raise OutputError(f"{out} already holds a trained estimator; choose another folder with --out, or delete it")
+    make_folder(out)
+    chosen = _choose(sources, episodes)
     if name == "pixels":
-        _train_pixels(sources, out)
+        train_pixels(chosen, sources[0].cameras[0], out)
     else:
-        _train_sarm(sources, episodes, folds, state, epochs, image_size, seed, check_device(device), out)
+        _train_sarm(sources, chosen, folds, state, epochs, image_size, seed, check_device(device), out)
     print(f"trained; the run is {out}")
     print(f"next: headway score {datasets[0]} --estimator {name}:{out}")
     return 0
 
 
-def _train_pixels(sources: list[Source], out: Path) -> None:
-    from headway.learned.pixels import train_pixels
-
-    train_pixels((episode for source in sources for episode in source), sources[0].cameras[0], out)
+def _choose(sources: list[Source], chosen: str) -> list[Episode]:
+    episodes = []
+    for source in sources:
+        numbers = parse_episodes(chosen, source.episode_indices) or source.episode_indices
+        episodes += [source.episode(number) for number in numbers]
+    return episodes
 
 
 def _train_sarm(
     sources: list[Source],
-    chosen: str,
+    episodes: list[Episode],
     folds: int,
     state: bool,
     epochs: int,
@@ -89,10 +101,6 @@ def _train_sarm(
         if value < 1:
             raise InvalidValue(f"{option} must be at least 1, got {value}")
     names = stage_names(sources)
-    episodes = []
-    for source in sources:
-        picked = parse_episodes(chosen, source.episode_indices) or source.episode_indices
-        episodes += [source.episode(index) for index in picked]
     marked = [episode for episode in episodes if episode.stages]
     if len(marked) < len(episodes):
         print(f"{len(episodes) - len(marked)} of {len(episodes)} episodes carry no stage marks and are left out")

@@ -40,8 +40,10 @@ def weights(
     column = {name: read.frames[name].to_numpy() for name in ("index", "episode_index", "progress_sparse")}
     gain = gains(column["progress_sparse"], column["episode_index"], look_ahead)
     weight = {"rabc": rabc}[scheme](gain)
-    write_weights(out, column["index"], weight)
     known = weight[~np.isnan(weight)]
+    if not known.size:
+        raise DatasetError(f"{scores} holds no progress to weight by; its episodes.parquet says why in `reason`")
+    write_weights(out, column["index"], weight)
     print(
         f"{len(known)} of {len(weight)} frames have a weight; mean {known.mean():.3f}, zero {np.mean(known == 0):.1%}"
     )

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,11 +15,11 @@ import numpy as np
 import torch
 
 from headway.episodes import Array, Episode
-from headway.errors import HeadwayError, InvalidValue
+from headway.errors import DatasetError, HeadwayError, InvalidValue
 from headway.learned.sarm import SarmMember
 from headway.learned.sarm_network import SarmNetwork, SarmShape
 from headway.learned.sarm_training import SarmConfig, train_network
-from headway.learned.targets import StageScale
+from headway.learned.targets import StageScale, is_complete
 
 OnStep = Callable[[int, int, float], None]
 type Board = "SynchronizedArray[float]"
@@ -41,8 +42,9 @@ def train_members(
         raise InvalidValue(f"needs 1 to {len(episodes)} folds for {len(episodes)} episodes, got {folds}")
     if folds == 1:
         network, scale = train_network(episodes, names, config, on_step, device)
-        return [SarmMember(network, scale, _indices(episodes))]
+        return [SarmMember(network, scale, _recordings(episodes))]
     fold_of = assign_folds(episodes, folds, config.seed)
+    _check_folds(episodes, names, fold_of)
     parts = [[e for e, fold in zip(episodes, fold_of, strict=True) if fold != left_out] for left_out in range(folds)]
     jobs = [_Job(part, tuple(names), replace(config, seed=config.seed + fold)) for fold, part in enumerate(parts)]
     if device == "cpu":
@@ -59,6 +61,16 @@ def assign_folds(episodes: Sequence[Episode], folds: int, seed: int) -> Array:
     return fold_of
 
 
+def _check_folds(episodes: Sequence[Episode], names: Sequence[str], fold_of: Array) -> None:
+    """Raise DatasetError, before anything is trained, when a fold would have no complete success to learn from."""
+    homes = {int(fold) for episode, fold in zip(episodes, fold_of, strict=True) if is_complete(episode, names)}
+    if len(homes) < 2:
+        raise DatasetError(
+            "training in folds needs complete, marked successes in at least two of them, so that each fold can learn "
+            "from the others; mark more episodes, or train with --folds 1"
+        )
+
+
 @dataclass(frozen=True, repr=False)
 class _Job:
     episodes: Sequence[Episode]
@@ -71,7 +83,7 @@ def _one_after_another(job: _Job, number: int, jobs: int, on_step: OnStep, devic
         on_step(number * steps + step, jobs * steps, loss)
 
     network, scale = train_network(job.episodes, job.names, job.config, report, device)
-    return SarmMember(network, scale, _indices(job.episodes))
+    return SarmMember(network, scale, _recordings(job.episodes))
 
 
 def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[SarmMember]:
@@ -89,7 +101,7 @@ def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[SarmMember]:
                 "train with a smaller --image-size or with --folds 1"
             ) from error
     return [
-        SarmMember(_rebuild(shape, weights), scale, _indices(job.episodes))
+        SarmMember(_rebuild(shape, weights), scale, _recordings(job.episodes))
         for job, (shape, weights, scale) in zip(jobs, results, strict=True)
     ]
 
@@ -109,6 +121,8 @@ _board: Board
 def _start_worker(board: Board) -> None:
     global _board
     _board = board
+    # Ctrl-C reaches every process of the terminal; a worker ends without a word, the parent says what happened
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
 
 
@@ -127,8 +141,5 @@ def _rebuild(shape: SarmShape, weights: dict[str, Array]) -> SarmNetwork:
     return network
 
 
-def _indices(episodes: Sequence[Episode]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for episode in episodes:
-        found.setdefault(episode.dataset or "", []).append(episode.index)
-    return found
+def _recordings(episodes: Sequence[Episode]) -> frozenset[str]:
+    return frozenset(episode.recording for episode in episodes if episode.recording is not None)

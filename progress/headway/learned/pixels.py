@@ -30,14 +30,14 @@ class PixelDistance:
 
     Attributes:
         goals: the last frames of the successful training episodes, float32 (goals, SIZE, SIZE, 3).
-        of: the episode each goal is from, as (dataset fingerprint, episode index).
+        of: the recording each goal is from.
         camera: the camera it looks at.
     """
 
     name: str
     fingerprint: str
     goals: Array
-    of: Sequence[tuple[str | None, int]]
+    of: Sequence[str | None]
     camera: str
     needs: Needs = field(default_factory=Needs)
 
@@ -45,7 +45,7 @@ class PixelDistance:
         for episode in episodes:
             looked_at = frames_to_look_at(len(episode), stride)
             pictures = take_frames(episode.camera(self.camera), looked_at, SIZE).astype(np.float32)
-            others = [goal != (episode.dataset, episode.index) for goal in self.of]
+            others = [recording is None or recording != episode.recording for recording in self.of]
             goal = self.goals[others].mean(axis=0)
             distance = np.sqrt(((pictures - goal) ** 2).sum(axis=(1, 2, 3)))
             progress = (1 - distance / max(float(distance[0]), 1e-6)).clip(0, 1)
@@ -61,7 +61,7 @@ def train_pixels(episodes: Iterable[Episode], camera: str, folder: Path) -> None
         if episode.success:
             last = take_frames(episode.camera(camera), [len(episode) - 1], SIZE)
             goals.append(last[0].astype(np.float32))
-            of.append([episode.dataset, episode.index])
+            of.append(episode.recording)
     if len(goals) < 2:
         raise DatasetError(f"pixels needs at least two episodes labelled a success, found {len(goals)}")
     with replacing(folder / "goals.safetensors") as beside:
@@ -80,8 +80,10 @@ def load_pixels(folder: Path) -> PixelDistance:
             raise CheckpointError(f"{path} is a checkpoint of {content.get('estimator')!r}, not of 'pixels'")
         weights = (folder / "goals.safetensors").read_bytes()
         goals = load_file(folder / "goals.safetensors")["goals"]
-        of = [(dataset, index) for dataset, index in content["of"]]
+        of = list(content["of"])
+        if len(of) != len(goals) or len(of) < 2 or goals.shape[1:] != (SIZE, SIZE, 3):
+            raise ValueError(f"{len(of)} recordings for goals of shape {goals.shape}")
         digest = hashlib.sha256(path.read_bytes() + weights).hexdigest()
         return PixelDistance(f"pixels:{folder}", f"pixels-{digest[:16]}", goals, of, content["camera"])
-    except (ValueError, KeyError, AttributeError, OSError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, SafetensorError) as error:
         raise CheckpointError(f"the pixels checkpoint in {folder} is damaged ({error}); make it again") from error

@@ -35,15 +35,15 @@ CHUNK = 256
 
 @dataclass(frozen=True, repr=False)
 class SarmMember:
-    """One trained network, the scale it was taught, and the episodes it was trained on by dataset fingerprint."""
+    """One trained network, the scale it was taught, and the recordings it was trained on."""
 
     network: SarmNetwork
     scale: StageScale
-    trained_on: Mapping[str, Sequence[int]]
+    trained_on: frozenset[str]
 
     def knows(self, episode: Episode) -> bool:
-        """Whether this very episode was among its training episodes."""
-        return episode.index in self.trained_on.get(episode.dataset or "", ())
+        """Whether this very recording was among its training episodes."""
+        return episode.recording in self.trained_on
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +57,12 @@ class Judgement:
         """The progress each stage would mean, (time, stages + 1)."""
         within = np.concatenate([self.within, np.zeros((len(self.within), 1), np.float32)], axis=1)
         return scale.starts + scale.widths * within
+
+    def moments(self, scale: StageScale) -> tuple[Array, Array]:
+        """Mean and standard deviation of progress under the stage probabilities, each (time,)."""
+        by_stage = self.by_stage(scale)
+        mean = (self.stages * by_stage).sum(axis=1)
+        return mean, np.sqrt((self.stages * (by_stage - mean[:, None]) ** 2).sum(axis=1))
 
 
 @dataclass(repr=False)
@@ -94,8 +100,7 @@ class Sarm:
         time = len(episode)
         stages = interpolate(judgement.stages, looked_at, time)
         by_stage = judgement.by_stage(member.scale)
-        mean = (judgement.stages * by_stage).sum(axis=1)
-        spread = np.sqrt((judgement.stages * (by_stage - mean[:, None]) ** 2).sum(axis=1))
+        mean, spread = judgement.moments(member.scale)
         likeliest = np.take_along_axis(by_stage, judgement.stages.argmax(axis=1)[:, None], axis=1)[:, 0]
         seen = np.zeros(time, dtype=bool)
         seen[looked_at] = True
@@ -115,7 +120,7 @@ class Sarm:
         )
 
     def stream(self, instruction: str | None = None) -> "SarmStream":
-        """Start judging a running episode; the first member judges when there are several."""
+        """Start judging a running episode, which no member was trained on; the first judges when there are several."""
         return SarmStream(self.members[0], self.config, instruction or "", self.device)
 
 
@@ -132,6 +137,8 @@ class SarmStream:
         missing = [name for name in self._config.cameras if name not in frames]
         if missing:
             raise UnknownName("camera", missing[0], frames, "The estimator was trained with it")
+        if self._config.use_state and state is None:
+            raise DatasetError("this estimator was trained with the robot's state; push it with every frame")
         pictures = np.stack([resize(frames[name], self._config.image_size) for name in self._config.cameras])
         feature = _encode(self._member.network, pictures[None], None if state is None else state[None], self._device)
         self._first = feature if self._first is None else self._first
@@ -140,10 +147,11 @@ class SarmStream:
         self._forget(time)
         features = torch.cat([self._first, *self._features])
         judgement = judge(self._member.network, features, self._window(time), self._instruction)
-        progress = float((judgement.stages * judgement.by_stage(self._member.scale)).sum())
+        mean, spread = judgement.moments(self._member.scale)
         names = self._member.scale.names
         stage = names[min(int(judgement.stages.argmax()), len(names) - 1)]
-        return Reading(time, min(max(progress, 0.0), 1.0), stage, float(judgement.stages[0, -1]))
+        progress = min(max(float(mean[0]), 0.0), 1.0)
+        return Reading(time, progress, stage, float(judgement.stages[0, -1]), float(spread[0]))
 
     def _forget(self, time: float) -> None:
         """Drop what no window can reach any more, but for one gap of slack."""

@@ -18,6 +18,8 @@ from headway.learned.targets import StageScale
 
 CONFIG = "config.json"
 VERSION = 1
+# what reading an edited or cut off checkpoint can raise, in json, in safetensors and in building the network
+DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, AssertionError, OSError, SafetensorError)
 
 
 def save_sarm(folder: Path, config: SarmConfig, members: Sequence[SarmMember]) -> None:
@@ -32,7 +34,7 @@ def save_sarm(folder: Path, config: SarmConfig, members: Sequence[SarmMember]) -
                 "weights": weights,
                 "shape": asdict(member.network.shape),
                 "scale": asdict(member.scale),
-                "trained_on": {name: list(indices) for name, indices in member.trained_on.items()},
+                "trained_on": sorted(member.trained_on),
             }
         )
     content = {"estimator": "sarm", "version": VERSION, "training": asdict(config), "members": described}
@@ -44,26 +46,41 @@ def load_sarm(folder: Path, device: str = "cpu") -> Sarm:
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no SARM; train one with: headway train sarm DATASET --out {folder}")
-    digest = hashlib.sha256(path.read_bytes())
     try:
+        digest = hashlib.sha256(path.read_bytes())
         content = json.loads(path.read_text())
         if content.get("estimator") != "sarm" or content.get("version") != VERSION:
             raise CheckpointError(
                 f"{path} is a checkpoint of {content.get('estimator')!r} version {content.get('version')!r}; "
                 f"needs 'sarm' version {VERSION}: train it again with this version of Headway"
             )
-        training = dict(content["training"], cameras=tuple(content["training"]["cameras"]))
-        config = SarmConfig(**training)
-        members = [_load_member(folder, described, digest) for described in content["members"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
-        raise CheckpointError(f"the SARM checkpoint in {folder} is damaged ({error}); train it again") from error
+        config = SarmConfig(**dict(content["training"], cameras=tuple(content["training"]["cameras"])))
+        members = [_load_member(folder, described, config, digest) for described in content["members"]]
+        if not members:
+            raise ValueError("it has no network")
+    except DAMAGE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"the SARM checkpoint in {folder} is damaged ({reason}); train it again") from error
     return Sarm(f"sarm:{folder}", f"sarm-{digest.hexdigest()[:16]}", config, members, device)
 
 
-def _load_member(folder: Path, described: dict, digest: "hashlib._Hash") -> SarmMember:
+def _load_member(folder: Path, described: dict, config: SarmConfig, digest: "hashlib._Hash") -> SarmMember:
     weights = folder / described["weights"]
     digest.update(weights.read_bytes())
-    network = SarmNetwork(SarmShape(**described["shape"]))
-    network.load_state_dict(load_file(weights))
     scale = StageScale(**{name: tuple(values) for name, values in described["scale"].items()})
-    return SarmMember(network, scale, described["trained_on"])
+    shape = SarmShape(**described["shape"])
+    wanted = SarmShape(
+        len(scale.names),
+        len(config.cameras),
+        shape.state_dim,
+        config.image_size,
+        config.history,
+        shape.dimension,
+        shape.layers,
+        shape.heads,
+    )
+    if shape != wanted or bool(shape.state_dim) != config.use_state:
+        raise ValueError("its network, its stages and its training settings do not belong together")
+    network = SarmNetwork(shape)
+    network.load_state_dict(load_file(weights))
+    return SarmMember(network, scale, frozenset(described["trained_on"]))

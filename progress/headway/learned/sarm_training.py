@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from headway.episodes import Array, Episode
-from headway.errors import DatasetError
+from headway.errors import DatasetError, InvalidValue
 from headway.learned.sarm_network import SarmNetwork, SarmShape
 from headway.learned.targets import StageScale, Targets, fit_scale, label
 from headway.learned.windows import PADDING, backward_windows, rewind
@@ -50,6 +50,13 @@ class SarmConfig:
     rewind: float = 0.4
     wrong_text: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise InvalidValue("SARM needs at least one camera")
+        for name in ("image_size", "gap_seconds", "history", "epochs", "batch", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InvalidValue(f"{name} must be above 0, got {getattr(self, name)}")
 
     def gap(self, fps: float) -> int:
         """Frames between two places of a window at this frame rate."""

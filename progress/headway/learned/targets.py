@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from headway.episodes import Array, Episode
-from headway.errors import DatasetError, UnknownName
+from headway.errors import DatasetError, InvalidValue, UnknownName
 
 # An unfinished stage is labelled at the usual pace up to this share of its usual duration, then unknown.
 UNFINISHED_SHARE = 0.5
@@ -35,6 +35,15 @@ class StageScale:
     names: tuple[str, ...]
     proportions: tuple[float, ...]
     seconds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.names or not len(self.names) == len(self.proportions) == len(self.seconds):
+            raise InvalidValue(
+                f"a scale needs a proportion and a duration for each of its {len(self.names)} stages, got "
+                f"{len(self.proportions)} and {len(self.seconds)}"
+            )
+        if min(self.proportions) < 0 or abs(sum(self.proportions) - 1) > 1e-3 or min(self.seconds) <= 0:
+            raise InvalidValue(f"shares must sum to 1 and durations be above 0: {self.proportions}, {self.seconds}")
 
     @property
     def starts(self) -> Array:

@@ -43,7 +43,7 @@ def gains(progress: Array, episode: Array, look_ahead: int) -> Array:
     starts = np.flatnonzero(np.r_[True, episode[1:] != episode[:-1]])
     lasts = np.r_[starts[1:], len(progress)] - 1
     last = np.repeat(lasts, lasts - starts + 1)
-    ahead = np.minimum(np.arange(len(progress)) + look_ahead, last)
+    ahead = np.minimum(np.arange(len(progress)) + min(look_ahead, len(progress)), last)
     return progress[ahead] - progress
 
 
