@@ -5,9 +5,9 @@ import sys
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-try:
-    import mujoco
+import mujoco
 
+try:
     model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><light/><geom size='.1'/></worldbody></mujoco>")
     with mujoco.Renderer(model, 16, 16) as renderer:
         renderer.update_scene(mujoco.MjData(model))
