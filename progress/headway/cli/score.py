@@ -42,14 +42,14 @@ def score(
     device: DeviceOption = "cpu",
     install: bool = False,
 ) -> int:
-    """Score a dataset: progress, stage and success of every frame, as tables. The dataset is never written to.
+    """Score a dataset: progress, stage and success of every frame, as tables. The dataset is only read, but for --install.
 
     For example:
 
         headway score demos/tidy --estimator sarm:runs/tidy --out scores/tidy
 
     Args:
-        estimator: what judges: sarm:RUN, pixels:RUN, clock, constant, random, oracle
+        estimator: what judges: sarm:RUN, pixels:RUN, untrained:sarm:RUN, clock, constant, random, oracle
         out: folder for the tables; default: scores/DATASET-ESTIMATOR
         task: instruction for every episode, in place of the dataset's own
         stride: look at every N-th frame and interpolate between
