@@ -42,7 +42,7 @@ def score(
     device: DeviceOption = "cpu",
     install: bool = False,
 ) -> int:
-    """Score a dataset: progress, stage and success of every frame, as tables. The dataset is only read, but for --install.
+    """Score a dataset into tables: progress, stage and success of every frame. It is only read, but for --install.
 
     For example:
 
