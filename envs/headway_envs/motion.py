@@ -9,6 +9,9 @@ from math import hypot
 
 Point = tuple[float, float, float]
 
+Wish = tuple[Point, float]
+"""The hand's target in metres, and its grip from -1 (closed) to 1 (open): what every expert asks of its robot."""
+
 TRAVEL_HEIGHT = 0.15
 """Height at which the hand, also with a cube, passes over everything there is."""
 LEAD = 0.018

@@ -1,4 +1,7 @@
-"""What a policy sees of a situation, the same in recordings and in the environments."""
+"""What a policy sees of a situation besides what the robot senses of itself, in recordings and in the environments.
+
+It is privileged: only a simulator knows it.
+"""
 
 import numpy as np
 
@@ -6,12 +9,15 @@ from headway.episodes import Array
 from headway_envs.tasks.base import Situation, Task
 
 
-def proprioception(situation: Situation) -> Array:
-    """float32 (4,): the hand's x, y, z and the opening between its fingers, metres."""
-    return np.array([*situation.hand, situation.opening], dtype=np.float32)
+def environment_state(task: Task, situation: Situation) -> Array:
+    """float32 (dim,): x, y, z of each thing and the travel of each sliding part, metres; then the count and the
+    number of the goal where the task has them."""
+    values = [value for place in situation.objects for value in place] + list(situation.travel)
+    values += [situation.count] * task.counts + [situation.variant] * (task.variants > 1)
+    return np.array(values, dtype=np.float32)
 
 
-def objects(task: Task, situation: Situation) -> Array:
-    """float32 (dim,): x, y, z of each cube, then the drawer's travel where there is one, metres."""
-    places = [value for cube in situation.cubes for value in cube]
-    return np.array([*places, situation.drawer] if task.has_drawer else places, dtype=np.float32)
+def environment_names(task: Task) -> tuple[str, ...]:
+    """What those values are, in order."""
+    places = tuple(f"{name}.{axis}" for name in task.objects for axis in "xyz")
+    return places + task.slides + ("count",) * task.counts + ("goal",) * (task.variants > 1)

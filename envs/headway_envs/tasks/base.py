@@ -10,15 +10,15 @@ The truth is a function of the situation alone, never of time, of what happened 
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 
 from headway.episodes import Array
-from headway_envs.motion import Point
+from headway_envs.motion import Point, Wish
 
-Action = tuple[Point, float]
-"""The hand's target in metres, and its grip from -1 (closed) to 1 (open)."""
+CUBE = 0.05
+"""Edge of a cube in metres, unless a variation makes it larger or smaller."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,26 @@ class Situation:
     Attributes:
         hand: the point between the finger tips, metres.
         opening: between the fingers, metres.
-        cubes: the middle of each cube, metres; which cube is which is the task's matter.
-        drawer: how far the drawer is out, metres; 0 where there is none.
+        objects: the middle of each thing, metres; which is which is the task's matter.
+        upright: for each thing the cosine of its tilt, 1 when it stands as it started.
+        travel: how far each sliding part is out, or pressed in, metres.
+        count: what happened so far, for tasks in which something is to be repeated; 0 in the others.
+        edge: of a cube, metres.
+        variant: which of the task's goals the instruction asks for; 0 where there is one.
     """
 
     hand: Point
     opening: float
-    cubes: tuple[Point, ...]
-    drawer: float = 0.0
+    objects: tuple[Point, ...]
+    upright: tuple[float, ...] = ()
+    travel: tuple[float, ...] = ()
+    count: int = 0
+    edge: float = CUBE
+    variant: int = 0
 
-    def with_cube(self, number: int, place: Point) -> "Situation":
-        """The same situation with one cube elsewhere."""
-        cubes = (*self.cubes[:number], place, *self.cubes[number + 1 :])
-        return replace(self, cubes=cubes)
+    def with_object(self, number: int, place: Point) -> Self:
+        """The same situation with one thing elsewhere."""
+        return replace(self, objects=(*self.objects[:number], place, *self.objects[number + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -56,14 +63,16 @@ class Task(Protocol):
     Attributes:
         id: as a user writes it (`tidy-drawer`).
         version: changes whenever scene, layouts, truth or expert do: recordings of two versions do not compare.
-        scene: file of the MJCF.
+        scene: what is on the table, a file of `scenes/` without its `.xml`.
         instructions: what to say to the robot; the first is the usual one, the others are paraphrases.
         stage_names: in order.
         proportions: share of the progress scale that each stage takes; sums to 1.
-        cubes: what the cubes are called, in the order of `Situation.cubes`.
-        has_drawer: whether the observation has the drawer's travel.
-        to_place: numbers of the cubes that have to be placed, in order.
-        confusable: two cubes that somebody careless takes for each other.
+        objects: what the things are called, in the order of `Situation.objects`.
+        slides: what the sliding parts are called, in the order of `Situation.travel`.
+        counts: whether `Situation.count` matters.
+        variants: how many goals there are among which the instruction decides.
+        to_place: numbers of the things that the hand has to carry somewhere, in order.
+        confusable: two things that somebody careless takes for each other; None where there is no such pair.
     """
 
     id: str
@@ -72,13 +81,19 @@ class Task(Protocol):
     instructions: tuple[str, ...]
     stage_names: tuple[str, ...]
     proportions: tuple[float, ...]
-    cubes: tuple[str, ...]
-    has_drawer: bool
-    to_place: tuple[int, ...]
-    confusable: tuple[int, int]
+    objects: tuple[str, ...]
+    slides: tuple[str, ...] = ()
+    counts: bool = False
+    variants: int = 1
+    to_place: tuple[int, ...] = ()
+    confusable: tuple[int, int] | None = None
 
-    def layout(self, seed: int) -> Layout:
-        """The layout of a seed: always the same one."""
+    def phrases(self, situation: Situation) -> tuple[str, ...]:
+        """What to say to the robot here: the usual instruction, then paraphrases."""
+        return self.instructions
+
+    def layout(self, seed: int, edge: float = CUBE) -> Layout:
+        """The layout of a seed, with cubes of that edge in metres: always the same one."""
         ...
 
     def success(self, situation: Situation) -> bool:
@@ -97,16 +112,20 @@ class Task(Protocol):
         """The situation in which `stage` starts when all went well from `layout` on."""
         ...
 
-    def place(self, situation: Situation, cube: int) -> Point:
-        """Where the expert puts that cube."""
+    def counted(self, situation: Situation) -> int:
+        """The count once this situation is seen: the simulator asks at every step, and keeps the answer."""
+        return situation.count
+
+    def place(self, situation: Situation, number: int) -> Point:
+        """Where the expert puts that thing."""
         ...
 
     def near_miss(self, random: np.random.Generator) -> Point:
-        """A displacement in metres that makes the expert place a cube just beside its place."""
+        """A displacement in metres that makes the expert place a thing just beside its place."""
         ...
 
-    def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Action:
-        """The expert: a function of the situation alone. `offset` displaces the places where it puts cubes."""
+    def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Wish:
+        """The expert: a function of the situation alone. `offset` displaces the places where it puts things."""
         ...
 
 

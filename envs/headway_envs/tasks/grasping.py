@@ -1,20 +1,27 @@
 """Cubes in the hand: when one is grasped, how far it still is, and how the expert picks it up and puts it down."""
 
-from headway_envs.motion import LEAD, Point, clamp, heading, journey, lateral
-from headway_envs.tasks.base import Action, Situation
+from headway_envs.motion import LEAD, Point, Wish, clamp, heading, journey, lateral
+from headway_envs.tasks.base import Situation
 
-CUBE = 0.05
-"""Edge of a cube in metres."""
-REST = CUBE / 2
-"""Height of a cube's middle when it lies on the table."""
 LIFT = 0.04
-"""How far above the table a grasped cube must be to be picked."""
-HELD_OPENING = CUBE + 0.003
-"""Opening in metres below which fingers around a cube press on it."""
-RELEASED_OPENING = CUBE + 0.012
-"""Opening above which a cube between the fingers is free."""
+"""How far above the table a grasped cube must be to be picked, in metres."""
 OPENED = 0.09
-"""Opening of the open hand."""
+"""Opening of the open hand in metres."""
+
+
+def rest(situation: Situation) -> float:
+    """Height in metres of a cube's middle when it lies on the table."""
+    return situation.edge / 2
+
+
+def held_opening(situation: Situation) -> float:
+    """Opening in metres below which fingers around a cube press on it."""
+    return situation.edge + 0.003
+
+
+def released_opening(situation: Situation) -> float:
+    """Opening in metres above which a cube between the fingers is free."""
+    return situation.edge + 0.012
 
 
 def between(hand: Point, cube: Point) -> bool:
@@ -22,46 +29,46 @@ def between(hand: Point, cube: Point) -> bool:
     return lateral(hand, cube) < 0.022 and abs(hand[2] - cube[2]) < 0.02
 
 
-def grasped(situation: Situation, cube: int) -> bool:
+def grasped(situation: Situation, number: int) -> bool:
     """Whether the fingers are around the cube and not open enough for it to be free."""
-    return situation.opening < RELEASED_OPENING and between(situation.hand, situation.cubes[cube])
+    return situation.opening < released_opening(situation) and between(situation.hand, situation.objects[number])
 
 
-def pressed(situation: Situation, cube: int) -> bool:
+def pressed(situation: Situation, number: int) -> bool:
     """Whether the fingers press on the cube from both sides."""
-    return situation.opening < HELD_OPENING and between(situation.hand, situation.cubes[cube])
+    return situation.opening < held_opening(situation) and between(situation.hand, situation.objects[number])
 
 
-def picked(situation: Situation, cube: int) -> bool:
+def picked(situation: Situation, number: int) -> bool:
     """Whether the cube is grasped and clear of the table."""
-    return grasped(situation, cube) and situation.cubes[cube][2] >= REST + LIFT
+    return grasped(situation, number) and situation.objects[number][2] >= rest(situation) + LIFT
 
 
-def to_pick(situation: Situation, cube: int) -> float:
+def to_pick(situation: Situation, number: int) -> float:
     """Metres of travel still to go until the cube is picked: the reach, the closing of the fingers, the lift."""
-    hand, place = situation.hand, situation.cubes[cube]
-    reach = 0.0 if grasped(situation, cube) else journey(hand, place)
+    hand, place = situation.hand, situation.objects[number]
+    reach = 0.0 if grasped(situation, number) else journey(hand, place)
     opening = situation.opening if between(hand, place) else OPENED
-    return reach + max(0.0, opening - HELD_OPENING) + max(0.0, REST + LIFT - place[2])
+    return reach + max(0.0, opening - held_opening(situation)) + max(0.0, rest(situation) + LIFT - place[2])
 
 
-def to_place(situation: Situation, cube: int, place: Point, within: float) -> float:
+def to_place(situation: Situation, number: int, place: Point, within: float) -> float:
     """Metres of travel still to go until a picked cube is let go within `within` metres of `place`, in x and in y."""
-    x, y, _ = held = situation.cubes[cube]
+    x, y, _ = held = situation.objects[number]
     target = (
         clamp(x, place[0] - within, place[0] + within),
         clamp(y, place[1] - within, place[1] + within),
         place[2],
     )
-    return journey(held, target) + max(0.0, RELEASED_OPENING - situation.opening)
+    return journey(held, target) + max(0.0, released_opening(situation) - situation.opening)
 
 
-def pick_up(situation: Situation, cube: int, clear: bool = True) -> Action:
+def pick_up(situation: Situation, number: int, clear: bool = True) -> Wish:
     """Go to the cube, close the fingers on it and lift it. The fingers stay closed on the way until it is `clear`."""
-    hand, place = situation.hand, situation.cubes[cube]
-    if pressed(situation, cube):
+    hand, place = situation.hand, situation.objects[number]
+    if pressed(situation, number):
         return (hand[0], hand[1], hand[2] + LEAD), -1.0
-    if grasped(situation, cube) or (lateral(hand, place) < 0.011 and abs(hand[2] - place[2]) < 0.009):
+    if grasped(situation, number) or (lateral(hand, place) < 0.011 and abs(hand[2] - place[2]) < 0.009):
         return place, -1.0
     return heading(hand, place), 1.0 if clear else -1.0
 
@@ -71,9 +78,9 @@ def arrived(held: Point, target: Point) -> bool:
     return lateral(held, target) < 0.012 and held[2] < target[2] + 0.007
 
 
-def put_down(situation: Situation, cube: int, place: Point, offset: Point = (0.0, 0.0, 0.0)) -> Action:
+def put_down(situation: Situation, number: int, place: Point, offset: Point = (0.0, 0.0, 0.0)) -> Wish:
     """Carry a grasped cube to `place` displaced by `offset`, and let it go there."""
-    hand, held = situation.hand, situation.cubes[cube]
+    hand, held = situation.hand, situation.objects[number]
     target = (place[0] + offset[0], place[1] + offset[1], place[2] + offset[2])
     if arrived(held, target):
         return hand, 1.0

@@ -4,17 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from headway_envs.motion import Point, heading, lateral
-from headway_envs.tasks.base import Action, Layout, Situation, Task
+from headway_envs.motion import Point, Wish, heading, lateral
+from headway_envs.tasks.base import CUBE, Layout, Situation, Task
 from headway_envs.tasks.grasping import (
-    CUBE,
     LIFT,
-    RELEASED_OPENING,
-    REST,
     grasped,
     pick_up,
     picked,
     put_down,
+    released_opening,
+    rest,
     to_pick,
     to_place,
 )
@@ -32,7 +31,7 @@ _CLEAR = 0.19
 class StackThree(Task):
     id = "stack-three"
     version = 1
-    scene = "stack_three.xml"
+    scene = "stack_three"
     instructions = (
         "put the red cube on the blue cube, then the green cube on top",
         "stack the red cube on the blue one and the green cube on the red one",
@@ -41,12 +40,11 @@ class StackThree(Task):
     )
     stage_names = ("pick-first", "place-first", "pick-second", "place-second")
     proportions = (0.25, 0.235, 0.3, 0.215)
-    cubes = ("blue cube", "red cube", "green cube")
-    has_drawer = False
+    objects = ("blue cube", "red cube", "green cube")
     to_place = (_FIRST, _SECOND)
     confusable = (_FIRST, _SECOND)
 
-    def layout(self, seed: int) -> Layout:
+    def layout(self, seed: int, edge: float = CUBE) -> Layout:
         """Red on the left, blue in the middle, green on the right, each anywhere in its third; the hand above."""
         random = np.random.default_rng([seed, 1])
         places = random.uniform(_THIRDS_LOW, _THIRDS_HIGH)
@@ -54,7 +52,8 @@ class StackThree(Task):
         return Layout(
             hand=(float(hand[0]), float(hand[1]), float(hand[2])),
             opening=0.06,
-            cubes=tuple((float(x), float(y), REST) for x, y in places),
+            objects=tuple((float(x), float(y), edge / 2) for x, y in places),
+            edge=edge,
             seed=seed,
         )
 
@@ -77,23 +76,23 @@ class StackThree(Task):
         start: Situation = layout
         if cube == _SECOND:
             place = self.place(start, _FIRST)
-            start = replace(start.with_cube(_FIRST, place), hand=place, opening=RELEASED_OPENING)
+            start = replace(start.with_object(_FIRST, place), hand=place, opening=released_opening(start))
         if stage % 2 == 0:
             return start
-        x, y, _ = start.cubes[cube]
-        held = (x, y, REST + LIFT)
-        return replace(start.with_cube(cube, held), hand=held, opening=CUBE)
+        x, y, _ = start.objects[cube]
+        held = (x, y, rest(start) + LIFT)
+        return replace(start.with_object(cube, held), hand=held, opening=start.edge)
 
     def place(self, situation: Situation, cube: int) -> Point:
-        x, y, z = situation.cubes[cube - 1]
-        return x, y, z + CUBE
+        x, y, z = situation.objects[cube - 1]
+        return x, y, z + situation.edge
 
     def near_miss(self, random: np.random.Generator) -> Point:
         """Over the edge of the cube below, so far out that what is let go there falls."""
         angle, distance = random.uniform(0, 2 * np.pi), random.uniform(0.033, 0.042)
         return float(distance * np.cos(angle)), float(distance * np.sin(angle)), 0.0
 
-    def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Action:
+    def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Wish:
         hand = situation.hand
         if self.success(situation):
             return heading(hand, (hand[0], hand[1], _CLEAR)), 1.0
@@ -105,6 +104,6 @@ class StackThree(Task):
 
 
 def _placed(situation: Situation, cube: int) -> bool:
-    above, below = situation.cubes[cube], situation.cubes[cube - 1]
-    stands = lateral(above, below) < _ALIGNED and abs(above[2] - below[2] - CUBE) < 0.01
+    above, below = situation.objects[cube], situation.objects[cube - 1]
+    stands = lateral(above, below) < _ALIGNED and abs(above[2] - below[2] - situation.edge) < 0.01
     return stands and not grasped(situation, cube)

@@ -1,0 +1,20 @@
+"""What the reward wrappers put into `info`. In a vector environment each is an array with its mask `_<key>` beside it."""
+
+ESTIMATE = "progress/estimate"
+"""float: the estimator's newest progress in [0, 1], of this very state; NaN where it does not know."""
+SUCCESS = "progress/success"
+"""float: its probability of success; absent for an estimator that gives none."""
+LOOKED_AT = "progress/looked_at"
+"""bool: whether this state's frame was looked at; where not, the estimate is that of the last one that was."""
+
+ORIGINAL = "reward/original"
+"""float: the reward beneath the wrapper, as the wrapped environment gave it."""
+SHAPING = "reward/shaping"
+"""float: what was added to it."""
+POTENTIAL = "reward/potential"
+"""float: the Phi that was used for this state, before `scale`. Always finite."""
+HELD = "reward/held"
+"""bool: whether Phi of this state was unknown (NaN or infinite), so that the last known one was used."""
+
+DECLARED = "success/declared"
+"""bool: whether TerminateOnSuccess has just called the episode a success."""
