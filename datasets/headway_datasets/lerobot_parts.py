@@ -31,9 +31,9 @@ TASKS_INDEX = {
 }
 
 
-def feature(dtype: str, dim: int) -> dict[str, Any]:
-    """The entry of `info.json` for a column of numbers."""
-    return {"dtype": dtype, "shape": [dim], "names": None}
+def feature(dtype: str, dim: int, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """The entry of `info.json` for a column of numbers; `names` says what each of them is."""
+    return {"dtype": dtype, "shape": [dim], "names": None if names is None else list(names)}
 
 
 def write_tasks(path: Path, tasks: Mapping[str, int]) -> None:

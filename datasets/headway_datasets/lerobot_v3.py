@@ -21,7 +21,8 @@ from headway_datasets.lerobot_meta import read_metadata, read_parquet
 from headway_datasets.video import VideoFrames
 
 TRUTH = (layout.TRUTH_PROGRESS, layout.TRUTH_STAGE, layout.TRUTH_SUCCESS)
-COLUMNS = {"episode_index", "task_index", layout.STATE, layout.ENVIRONMENT_STATE, layout.ACTION, *TRUTH}
+MORE_TRUTH = (layout.TRUTH_IMPERFECTION, layout.TRUTH_VALUE, layout.TRUTH_VALUE_INTERVAL)
+COLUMNS = {"episode_index", "task_index", layout.STATE, layout.ENVIRONMENT_STATE, layout.ACTION, *TRUTH, *MORE_TRUTH}
 TABLES_KEPT = 2
 ROWS_READ = 64
 
@@ -133,12 +134,18 @@ class LeRobotV3:
         if not names or not proportions:
             raise DatasetError(f"{self.root} has true stages but {layout.HEADWAY} does not name them; collect it again")
         progress, stage, success = (columns[key].to_numpy() for key in TRUTH)
+        imperfection, value, interval = (_numbers(columns, key) for key in MORE_TRUTH)
+        kinds = tuple(self._meta.headway.get("imperfections") or ())
         return Truth(
             progress=progress.astype(np.float32),
             stage=stage.astype(np.int64),
             success=success.astype(bool),
             stage_names=tuple(names),
             proportions=tuple(proportions),
+            imperfection=imperfection.astype(bool) if imperfection is not None and kinds else None,
+            imperfections=kinds,
+            value=None if value is None else value[:, 0],
+            value_interval=interval,
         )
 
     def _read_stages(self, index: int) -> tuple[Stage, ...] | None:

@@ -7,7 +7,7 @@ episode appended; here a camera's frames go into one open encoder.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +24,16 @@ from headway_datasets.lerobot_parts import CameraTrack, DataTable, EpisodeTable,
 from headway_datasets.stats import Stats, merge_stats
 from headway_datasets.video import CODECS
 
-TRUTH_TYPES = {layout.TRUTH_PROGRESS: "float32", layout.TRUTH_STAGE: "int64", layout.TRUTH_SUCCESS: "bool"}
-INDEX_TYPES = {
+_KEYS = {"state": layout.STATE, "environment_state": layout.ENVIRONMENT_STATE, "action": layout.ACTION}
+_TRUTH_TYPES = {
+    layout.TRUTH_PROGRESS: "float32",
+    layout.TRUTH_STAGE: "int64",
+    layout.TRUTH_SUCCESS: "bool",
+    layout.TRUTH_IMPERFECTION: "bool",
+    layout.TRUTH_VALUE: "float32",
+    layout.TRUTH_VALUE_INTERVAL: "float32",
+}
+_INDEX_TYPES = {
     "timestamp": "float32",
     "frame_index": "int64",
     "episode_index": "int64",
@@ -49,6 +57,7 @@ class LeRobotWriter:
         cameras: name (without `observation.images.`) -> (height, width) in pixels, both even.
         state_dim, environment_state_dim, action_dim: sizes; None when episodes have no such part.
         metadata: further entries of `meta/headway.json`, such as the task's id and version.
+        names: what the values of `state`, `environment_state` and `action` are, in order.
         codec: `h264`, which every browser and OpenCV read and which encodes fastest, or `av1`, LeRobot's default.
         file_mb: a new data or video file is begun once one is larger than this.
 
@@ -65,6 +74,7 @@ class LeRobotWriter:
         environment_state_dim: int | None = None,
         action_dim: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        names: Mapping[str, Sequence[str]] | None = None,
         codec: str = "h264",
         file_mb: float = 200.0,
     ):
@@ -78,13 +88,13 @@ class LeRobotWriter:
         for name, size in self.cameras.items():
             if size[0] % 2 or size[1] % 2 or min(size) < 2:
                 raise InvalidValue(f"camera {name!r} is {size[0]}x{size[1]}; video needs an even height and width")
-        parts = {
-            layout.STATE: state_dim,
-            layout.ENVIRONMENT_STATE: environment_state_dim,
-            layout.ACTION: action_dim,
-        }
-        self._dims = {key: dim for key, dim in parts.items() if dim is not None}
+        dims = zip(_KEYS.values(), (state_dim, environment_state_dim, action_dim), strict=True)
+        self._dims = {key: dim for key, dim in dims if dim is not None}
         self._metadata = dict(metadata or {})
+        self._names = {_KEYS[part]: values for part, values in (names or {}).items()}
+        for key, values in self._names.items():
+            if len(values) != self._dims.get(key):
+                raise InvalidValue(f"{len(values)} names for the {self._dims.get(key)} values of {key}")
         self._codec = codec
         self._file_bytes = int(file_mb * 2**20)
         self._truth: Truth | None = None
@@ -167,8 +177,9 @@ class LeRobotWriter:
             self._tracks[name] = CameraTrack(scratch, name, size, self.fps, self._codec, self._file_bytes)
         kinds = {key: ("float32", dim) for key, dim in self._dims.items()}
         if self._truth is not None:
-            kinds |= {key: (dtype, 1) for key, dtype in TRUTH_TYPES.items()}
-        kinds |= {key: (dtype, 1) for key, dtype in INDEX_TYPES.items()}
+            truth = _truth_columns(self._truth)
+            kinds |= {key: (_TRUTH_TYPES[key], values[0].size) for key, values in truth.items()}
+        kinds |= {key: (dtype, 1) for key, dtype in _INDEX_TYPES.items()}
         self._data = DataTable(scratch, kinds, self._file_bytes)
         self._table = EpisodeTable(scratch / layout.EPISODES_FILE, [t.key for t in self._tracks.values()], list(kinds))
 
@@ -178,9 +189,7 @@ class LeRobotWriter:
         parts = _parts(episode).items()
         columns: dict[str, Array] = {key: part.astype(np.float32) for key, part in parts if part is not None}
         if episode.truth is not None:
-            columns[layout.TRUTH_PROGRESS] = np.asarray(episode.truth.progress, dtype=np.float32)
-            columns[layout.TRUTH_STAGE] = np.asarray(episode.truth.stage, dtype=np.int64)
-            columns[layout.TRUTH_SUCCESS] = np.asarray(episode.truth.success, dtype=bool)
+            columns |= {key: values.astype(_TRUTH_TYPES[key]) for key, values in _truth_columns(episode.truth).items()}
         task = self._tasks.setdefault(episode.instruction or "", len(self._tasks))
         columns["timestamp"] = (np.arange(length) / self.fps).astype(np.float32)
         columns["frame_index"] = np.arange(length, dtype=np.int64)
@@ -207,10 +216,15 @@ class LeRobotWriter:
             raise InvalidValue(
                 f"{where} {'lacks' if truth is None else 'has'} truth, unlike the dataset's first episode"
             )
-        if first is not None and truth is not None and first.stage_names != truth.stage_names:
-            raise InvalidValue(f"{where} has true stages {truth.stage_names}, the dataset {first.stage_names}")
-        if first is not None and truth is not None and first.proportions != truth.proportions:
-            raise InvalidValue(f"{where} has proportions {truth.proportions}, the dataset {first.proportions}")
+        if first is None or truth is None:
+            return
+        for name, words in (("stage_names", "stages"), ("proportions", "proportions"), ("imperfections",) * 2):
+            ours, theirs = getattr(truth, name), getattr(first, name)
+            if ours != theirs:
+                raise InvalidValue(f"{where} has true {words} {ours}, the dataset {theirs}")
+        if _truth_columns(first).keys() != _truth_columns(truth).keys():
+            parts = (sorted(_truth_columns(each)) for each in (truth, first))
+            raise InvalidValue("{} has {}, the dataset's first episode {}".format(where, *parts))
 
     def _finish(self, scratch: Path) -> None:
         if self._data is None or self._table is None:
@@ -224,7 +238,7 @@ class LeRobotWriter:
             "codebase_version": layout.VERSION,
             "fps": rate,
             "features": {track.key: track.feature() for track in self._tracks.values()}
-            | {key: feature(dtype, dim) for key, (dtype, dim) in self._data.kinds.items()},
+            | {key: feature(dtype, dim, self._names_of(key)) for key, (dtype, dim) in self._data.kinds.items()},
             "total_episodes": self._episodes,
             "total_frames": self._frames,
             "total_tasks": len(self._tasks),
@@ -243,12 +257,19 @@ class LeRobotWriter:
         self._write_stages(scratch)
         scratch.replace(self.root)
 
+    def _names_of(self, key: str) -> Sequence[str] | None:
+        """What the values of a column of several numbers are."""
+        if key == layout.TRUTH_IMPERFECTION and self._truth is not None:
+            return self._truth.imperfections
+        return ("low", "high") if key == layout.TRUTH_VALUE_INTERVAL else self._names.get(key)
+
     def _write_stages(self, scratch: Path) -> None:
         headway = dict(self._metadata)
         proportions = mean_proportions(self._stages)
         if self._truth is not None:
             proportions = dict(zip(self._truth.stage_names, self._truth.proportions, strict=True))
             headway |= {"stage_names": list(proportions), "proportions": list(proportions.values())}
+            headway |= {"imperfections": list(self._truth.imperfections)} if self._truth.imperfections else {}
         if headway:
             _write_json(scratch / layout.HEADWAY, headway)
         if proportions:
@@ -276,17 +297,19 @@ def write_dataset(root: Path | str, episodes: Iterable[Episode], codec: str = "h
     sizes = {name: next(iter(frames)).shape for name, frames in first.cameras.items()}
     cameras = {name: (shape[0], shape[1]) for name, shape in sizes.items()}
     state, environment, action = (None if part is None else part.shape[1] for part in _parts(first).values())
-    with LeRobotWriter(root, first.fps, cameras, state, environment, action, metadata, codec) as writer:
+    with LeRobotWriter(root, first.fps, cameras, state, environment, action, metadata, codec=codec) as writer:
         for episode in chain([first], remaining):
             writer.add(episode)
 
 
 def _parts(episode: Episode) -> dict[str, Array | None]:
-    return {
-        layout.STATE: episode.state,
-        layout.ENVIRONMENT_STATE: episode.environment_state,
-        layout.ACTION: episode.action,
-    }
+    return {key: getattr(episode, part) for part, key in _KEYS.items()}
+
+
+def _truth_columns(truth: Truth) -> dict[str, Array]:
+    """The parts that this truth has, by their column."""
+    parts = {key: getattr(truth, key.removeprefix("truth.")) for key in _TRUTH_TYPES}
+    return {key: np.asarray(values) for key, values in parts.items() if values is not None}
 
 
 def _write_json(path: Path, content: Any) -> None:

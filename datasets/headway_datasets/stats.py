@@ -17,8 +17,14 @@ Stats = Mapping[str, Array]
 
 
 def column_stats(values: Array) -> Stats:
-    """Statistics over time of `values`, numbers or booleans (time,) or (time, dim): each (dim,), `count` (1,)."""
+    """Statistics over time of `values`, numbers or booleans (time,) or (time, dim): each (dim,), `count` (1,).
+
+    Frames with a NaN, which says that there is no value, are left out; where no frame is left all are 0, `count` too.
+    """
     rows = values.reshape(len(values), -1).astype(np.float64)
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    if not len(rows):
+        return dict.fromkeys(NAMES, np.zeros(rows.shape[1])) | {"count": np.array([0])}
     quantiles = np.quantile(rows, list(QUANTILES.values()), axis=0)
     return {
         "min": rows.min(axis=0),
@@ -73,6 +79,10 @@ def picture_sample(length: int) -> set[int]:
 def merge_stats(one: Stats, other: Stats) -> Stats:
     """Statistics of two parts together, as LeRobot merges them."""
     count = one["count"] + other["count"]
+    if not other["count"].all():
+        return one
+    if not one["count"].all():
+        return other
     weight = other["count"] / count
     mean = one["mean"] + (other["mean"] - one["mean"]) * weight
     variances = [part["std"] ** 2 + (part["mean"] - mean) ** 2 for part in (one, other)]

@@ -1,112 +1,44 @@
 """Collections: many recorded episodes, by demonstrators of several kinds, as one LeRobot dataset."""
 
+import json
 import multiprocessing
 import os
 import signal
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from headway.errors import InvalidValue, UnknownName
+from headway.errors import HeadwayError, InvalidValue, OutputError
+from headway.files import output_error
+from headway_datasets.lerobot_layout import EPISODES, HEADWAY
 from headway_datasets.lerobot_writer import LeRobotWriter
-from headway_envs.demonstrators import KINDS
-from headway_envs.recording import DISTURBANCE, Recorder, Trajectory
-from headway_envs.rendering import FRAME_SIZE
-from headway_envs.seeds import collection_seeds
-from headway_envs.simulator import FPS
-from headway_envs.tasks import find_task
-
-Job = tuple[int, str]
-"""A layout seed and the kind of demonstrator."""
+from headway_envs.mix import Job, default_mix, parse_mix, plan
+from headway_envs.parts import Parts, load_part, save_part
+from headway_envs.recorders import make_recorder
+from headway_envs.recording import RecordingOptions
+from headway_envs.seeds import collection_seeds, find_split, split_seeds
+from headway_envs.trajectory import EpisodeRecorder, Trajectory
 
 
 @dataclass(frozen=True)
 class Collection:
-    """What was collected: `successes` and `episodes` count by kind."""
+    """What was collected: `successes` and `episodes` count by kind. `fresh` is False when it was there before."""
 
     root: Path
     task_id: str
     frames: int
     episodes: Mapping[str, int]
     successes: Mapping[str, int]
-
-
-def parse_mix(text: str) -> dict[str, float]:
-    """Shares by kind from `expert=.5,detour=.1`, scaled to sum to 1.
-
-    Raises UnknownName for an unknown kind and InvalidValue for a share that is no number, negative, or for a sum of 0.
-    """
-    shares: dict[str, float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        kind, _, share = part.partition("=")
-        if kind not in KINDS:
-            raise UnknownName("kind of demonstrator in --mix:", kind, KINDS)
-        if kind in shares:
-            raise InvalidValue(f"--mix names {kind!r} twice: {text!r}; give each kind one share")
-        shares[kind] = _share(part, share)
-    total = sum(shares.values())
-    if total == 0:
-        raise InvalidValue(f"the shares of --mix sum to 0: {text!r}; give at least one kind a share, as in expert=1")
-    return {kind: share / total for kind, share in shares.items()}
-
-
-def default_mix() -> dict[str, float]:
-    """Half expert, the other half spread evenly over the imperfect kinds."""
-    return {kind: 0.5 if kind == "expert" else 0.5 / (len(KINDS) - 1) for kind in KINDS}
-
-
-def plan(episodes: int, mix: Mapping[str, float], seed: int) -> list[Job]:
-    """Which demonstrator acts in which layout: counts by largest remainder, in an order drawn from `seed`."""
-    seeds = collection_seeds(seed, episodes)
-    exact = {kind: share * episodes for kind, share in mix.items()}
-    counts = {kind: int(number) for kind, number in exact.items()}
-    # rounding makes equal remainders equal, so that ties go by the order of the kinds everywhere
-    by_remainder = sorted(exact, key=lambda kind: round(counts[kind] - exact[kind], 9))
-    for kind in by_remainder[: episodes - sum(counts.values())]:
-        counts[kind] += 1
-    kinds = [kind for kind, count in counts.items() for _ in range(count)]
-    order = np.random.default_rng([seed, 4]).permutation(episodes)
-    return [(layout_seed, kinds[place]) for layout_seed, place in zip(seeds, order, strict=True)]
-
-
-def record_all(
-    task_id: str,
-    jobs: Iterable[Job],
-    cameras: Sequence[str] = ("front",),
-    size: int = FRAME_SIZE,
-    disturbance: float = DISTURBANCE,
-    workers: int | None = None,
-) -> Iterator[Trajectory]:
-    """Record each job, in order. `workers` processes share the work; 1 records in this one; None is one a core.
-
-    With more than one, a script that calls this needs `if __name__ == "__main__":` around its own work.
-    """
-    setting = (task_id, tuple(cameras), size, disturbance)
-    workers = workers or os.cpu_count() or 1
-    if workers == 1:
-        recorder = Recorder(*setting)
-        try:
-            yield from (recorder.record(seed, kind) for seed, kind in jobs)
-        finally:
-            recorder.close()
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=setting) as pool:
-        waiting: deque[Future[Trajectory]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(_work, job))
-                if len(waiting) > 2 * workers:  # bounds the pictures held in memory
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    fresh: bool = True
 
 
 def collect(
@@ -115,71 +47,208 @@ def collect(
     out: Path | str,
     mix: str | None = None,
     seed: int = 0,
-    cameras: Sequence[str] = ("front",),
-    size: int = FRAME_SIZE,
-    disturbance: float = DISTURBANCE,
+    split: str | None = None,
+    options: RecordingOptions = RecordingOptions(),  # noqa: B008 (frozen)
     workers: int | None = None,
     show_progress: bool = True,
 ) -> Collection:
-    """Record a mix of demonstrators into a new LeRobot v3 dataset at `out`, with the truth of every frame.
+    """Record a mix of demonstrators into a LeRobot v3 dataset at `out`, with the truth of every frame.
 
-    The same arguments and task version give the same states and actions to the last bit, however many workers.
-    Raises UnknownName, InvalidValue (task, mix, camera, counts), OutputError (`out` is taken or cannot be written),
-    Unsupported (frames cannot be drawn).
+    The same arguments and version give the same states and actions to the last bit, however many workers record and
+    however often it was interrupted; a collection cut short goes on where it was, a finished one is left alone.
+
+    Args:
+        task_id: one of our tasks, or `metaworld/...`.
+        episodes: how many.
+        out: folder to make.
+        mix: shares by kind as `parse_mix` reads them; None is half expert, the rest in equal parts.
+        seed: of the collection; two collections of different seed share no layout and no look.
+        split: name of a split, which brings its own seeds and level of variation; `seed` and variation are left out.
+        options: what is recorded, and how.
+        workers: processes; None is one a core.
+        show_progress: draw a bar.
+
+    Raises UnknownName, InvalidValue (task, mix, split, camera, counts), OutputError (`out` is taken or cannot be
+    written), Unsupported (frames cannot be drawn, or what a task needs is not installed).
     """
-    task = find_task(task_id)
-    shares = parse_mix(mix) if mix is not None else default_mix()
-    jobs = plan(episodes, shares, seed)
-    Recorder(task_id, cameras, size).close()  # says what is missing before any worker starts
-    metadata = {
-        "task_id": task.id,
-        "task_version": task.version,
+    out = Path(out)
+    seeds: Sequence[int] = collection_seeds(seed, episodes)
+    if split is not None:
+        seeds, options = _split(split, episodes, seed, options)
+    recorder = make_recorder(task_id, options)  # says what is missing before any worker starts
+    try:
+        shares = _shares(recorder, mix)
+        jobs = plan(seeds, shares, seed)
+        settings = _settings(recorder, options, shares, jobs, seed, split)
+    finally:
+        recorder.close()
+    if _is_finished(out, settings):
+        return _summary(out, task_id, fresh=False)
+    parts = Parts(out, settings)
+    present = episodes - len(parts.missing(episodes))
+    bar = tqdm(
+        desc=f"collect {task_id}",
+        total=episodes,
+        initial=0,
+        unit="episode",
+        disable=not show_progress,
+        dynamic_ncols=True,
+    )
+    with bar:
+        bar.set_postfix_str(f"{present} were there before" if present else "")
+        _assemble(parts, recorded(parts, task_id, jobs, options, workers), recorder, settings, bar.update)
+    try:
+        parts.dataset.replace(out)
+    except OSError as error:
+        raise output_error(out, error) from error
+    parts.remove()
+    return _summary(out, task_id)
+
+
+def recorded(
+    parts: Parts, task_id: str, jobs: Sequence[Job], options: RecordingOptions, workers: int | None
+) -> Iterator[Trajectory]:
+    """Each job's trajectory in order, from its part where that is there, else recorded now and kept as a part.
+
+    `workers` processes share the work; 1 records in this one; None is one a core. With more than one, a script that
+    calls this needs `if __name__ == "__main__":` around its own work.
+    """
+    missing = parts.missing(len(jobs))
+    workers = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+    if workers == 1:
+        yield from _recorded_here(parts, task_id, jobs, options, missing)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(task_id, options)) as pool:
+        under_way: dict[int, Future[None]] = {}
+        ahead = iter(missing)
+        try:
+            for index in range(len(jobs)):
+                # never far ahead: the parts are read back, encoded and counted as they come
+                for number in islice(ahead, 2 * workers - len(under_way)):
+                    under_way[number] = pool.submit(_work, parts.path(number), jobs[number])
+                if index in under_way:
+                    under_way.pop(index).result()
+                yield load_part(parts.path(index))
+        except BrokenProcessPool as error:
+            raise HeadwayError(
+                "a worker died, perhaps for lack of memory; run the command again, it goes on where it was, "
+                "or with fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _recorded_here(
+    parts: Parts, task_id: str, jobs: Sequence[Job], options: RecordingOptions, missing: Sequence[int]
+) -> Iterator[Trajectory]:
+    recorder = make_recorder(task_id, options)
+    try:
+        for index, job in enumerate(jobs):
+            if index in missing:
+                save_part(parts.path(index), recorder.record(*job))
+            yield load_part(parts.path(index))
+    finally:
+        recorder.close()
+
+
+def _assemble(
+    parts: Parts,
+    trajectories: Iterator[Trajectory],
+    recorder: EpisodeRecorder,
+    settings: Mapping[str, Any],
+    advance: Callable[[], object],
+) -> None:
+    """Write the dataset in the working folder."""
+    names = {
+        "state": recorder.state_names,
+        "environment_state": recorder.environment_names,
+        "action": recorder.action_names,
+    }
+    writer = LeRobotWriter(
+        parts.fresh_dataset(),
+        fps=recorder.fps,
+        cameras=dict.fromkeys(settings["cameras"], (settings["size"], settings["size"])),
+        **{f"{part}_dim": len(values) for part, values in names.items()},
+        metadata={**settings, "headway_version": version("headway")},
+        names=names,
+    )
+    frames = 0
+    with writer:
+        for index, trajectory in enumerate(trajectories):
+            writer.add(trajectory.episode(index, frames))
+            frames += len(trajectory)
+            advance()
+
+
+def _settings(
+    recorder: EpisodeRecorder,
+    options: RecordingOptions,
+    shares: Mapping[str, float],
+    jobs: Sequence[Job],
+    seed: int,
+    split: str | None,
+) -> dict[str, Any]:
+    """All that decides what is collected, as JSON's types; goes into the dataset's metadata."""
+    return {
+        **recorder.description,
+        "cameras": list(options.cameras),
+        "size": options.size,
+        "mix": dict(shares),
         "seed": seed,
-        "mix": shares,
-        "disturbance_m": disturbance,
+        "split": split,
         "layout_seeds": [layout_seed for layout_seed, _ in jobs],
     }
-    counts = dict.fromkeys(shares, 0)
-    successes = dict(counts)
-    frames = 0
-    writer = LeRobotWriter(
-        Path(out),
-        fps=FPS,
-        cameras=dict.fromkeys(cameras, (size, size)),
-        state_dim=4,
-        environment_state_dim=3 * len(task.cubes) + task.has_drawer,
-        action_dim=4,
-        metadata=metadata,
-    )
-    with writer:
-        recorded = record_all(task_id, jobs, cameras, size, disturbance, workers)
-        bar = tqdm(recorded, desc=f"collect {task_id}", total=episodes, unit="episode", disable=not show_progress)
-        for index, trajectory in enumerate(bar):
-            writer.add(trajectory.episode(index, frames))
-            frames += len(trajectory.state)
-            counts[trajectory.kind] += 1
-            successes[trajectory.kind] += trajectory.truth.succeeded
-    return Collection(Path(out), task_id, frames, counts, successes)
 
 
-def _share(part: str, text: str) -> float:
+def _shares(recorder: EpisodeRecorder, mix: str | None) -> dict[str, float]:
+    """Shares by kind; raises UnknownName or InvalidValue for a kind that the task does not have."""
+    if mix is None:
+        return default_mix(recorder.kinds)
+    shares = parse_mix(mix)
+    for kind in shares:
+        recorder.check_kind(kind)
+    return shares
+
+
+def _split(name: str, episodes: int, seed: int, options: RecordingOptions) -> tuple[Sequence[int], RecordingOptions]:
+    if seed or options.variation != "none":
+        raise InvalidValue(f"the split {name!r} has its own seeds and variation; leave --seed and --variation out")
+    return split_seeds(name, episodes), replace(options, variation=find_split(name).variation)
+
+
+def _is_finished(out: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether the very collection is there. Raises OutputError when something else is."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
     try:
-        share = float(text)
-    except ValueError:
-        share = float("nan")
-    if not 0 <= share < float("inf"):
-        raise InvalidValue(f"--mix has {part!r}; write kind=share with a share from 0, as in expert=.5,drop=.1")
-    return share
+        notes = json.loads((out / HEADWAY).read_text())
+    except (OSError, ValueError):
+        raise OutputError(f"{out} is not empty and holds no collection; choose another folder with --out") from None
+    if {key: notes.get(key) for key in settings} != json.loads(json.dumps(settings)):
+        raise OutputError(
+            f"{out} holds a collection with other settings; choose another folder with --out, or delete it"
+        )
+    return True
 
 
-_recorder: Recorder
+def _summary(root: Path, task_id: str, fresh: bool = True) -> Collection:
+    """What a finished collection holds."""
+    table = pq.read_table(root / EPISODES, columns=["kind", "success", "length"]).to_pydict()
+    episodes, successes = Counter(table["kind"]), Counter[str]()
+    for kind, success in zip(table["kind"], table["success"], strict=True):
+        successes[kind] += bool(success)
+    return Collection(root, task_id, sum(table["length"]), episodes, successes, fresh)
 
 
-def _start_worker(task_id: str, cameras: tuple[str, ...], size: int, disturbance: float) -> None:
+_recorder: EpisodeRecorder
+
+
+def _start_worker(task_id: str, options: RecordingOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that collects stops its workers itself
     global _recorder
-    _recorder = Recorder(task_id, cameras, size, disturbance)
+    _recorder = make_recorder(task_id, options)
 
 
-def _work(job: Job) -> Trajectory:
-    return _recorder.record(*job)
+def _work(path: Path, job: Job) -> None:
+    save_part(path, _recorder.record(*job))

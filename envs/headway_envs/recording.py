@@ -1,165 +1,203 @@
 """Episodes recorded in the simulation, with the truth of every frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from headway.episodes import Array, ArrayFrames, Episode, Stage, Truth
-from headway_envs.demonstrators import demonstrator
-from headway_envs.observations import objects, proprioception
+from headway.episodes import Array, Episode, Truth
+from headway.errors import InvalidValue
+from headway_envs.annotation import truth
+from headway_envs.demonstrators import IMPERFECTIONS, Demonstrator, check_kind, demonstrator, kinds_of
+from headway_envs.disturbance import DISTURBANCE, Disturbance
+from headway_envs.observations import environment_names, environment_state
 from headway_envs.rendering import FRAME_SIZE
-from headway_envs.simulator import FPS, Simulator
+from headway_envs.robots import DEFAULT_ROBOT
+from headway_envs.simulator import Saved, Simulator
 from headway_envs.tasks import find_task
-from headway_envs.tasks.base import Layout, Situation, Task, progress
+from headway_envs.tasks.base import Layout, Situation, progress
+from headway_envs.trajectory import EpisodeRecorder, Trajectory
+from headway_envs.value import DisturbedExpert, RolloutPolicy, evenly_spaced, values_over_time
+from headway_envs.variation import look
 
-DISTURBANCE = 0.004
-"""Standard deviation in metres of what is added to a demonstrator's target before it is carried out."""
-MAX_STEPS = 500
-SHORTEST_STAGE = 6
-"""Frames (0.3 s): an annotator marks nothing shorter."""
-
-_PERSISTENCE = 0.8
-_FRESH = (1 - _PERSISTENCE**2) ** 0.5  # keeps the noise's standard deviation at that of its source
+MAX_SECONDS = 25
+"""At which an episode is cut off, whatever its demonstrator still wants."""
 
 
 @dataclass(frozen=True)
-class Trajectory:
-    """One recorded attempt, with or without pictures. Frame t shows what the demonstrator saw when it chose action t.
+class ValueOptions:
+    """How true value is computed: `rollouts` of `policy` from a frame every `seconds`, and from the last one."""
+
+    rollouts: int
+    policy: RolloutPolicy = DisturbedExpert()
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.rollouts < 1 or not self.seconds > 0:
+            raise InvalidValue(
+                f"value needs at least 1 rollout and a spacing above 0 s, got {self.rollouts} and {self.seconds:g}"
+            )
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """How episodes of a task are recorded.
 
     Attributes:
-        state: float32 (time, 4), the hand's x, y, z and the opening between its fingers, metres.
-        environment_state: float32 (time, dim), cubes' x, y, z, then the drawer's travel where there is one, metres.
-        action: float32 (time, 4), what the demonstrator wanted, before disturbance.
-        frames: camera -> uint8 RGB (time, height, width, 3); empty when nothing was drawn.
+        robot: who does the task.
+        action_space: of the arm: `joint-target`, `joint-delta` or `ee-delta`; None is the robot's usual one.
+        cameras: which to draw; none is several times faster.
+        size: height and width of a frame in pixels.
+        disturbance: standard deviation in metres by which what is carried out differs from what is recorded.
+        variation: of how things look: `none`, `mild` or `ood`.
+        paraphrase: draw one of the task's instructions for each episode, instead of the usual one.
+        value: compute true value too; it costs many times the recording itself.
     """
 
-    task: Task
-    seed: int
-    kind: str
-    state: Array
-    environment_state: Array
-    action: Array
-    truth: Truth
-    frames: dict[str, Array]
+    robot: str = DEFAULT_ROBOT
+    action_space: str | None = None
+    cameras: tuple[str, ...] = ("front",)
+    size: int = FRAME_SIZE
+    disturbance: float = DISTURBANCE
+    variation: str = "none"
+    paraphrase: bool = False
+    value: ValueOptions | None = None
 
-    def episode(self, index: int = 0, first_frame: int = 0) -> Episode:
-        """The same as an Episode; needs at least one camera."""
-        return Episode(
-            index=index,
-            first_frame=first_frame,
-            fps=float(FPS),
-            cameras={name: ArrayFrames(pixels) for name, pixels in self.frames.items()},
-            instruction=self.task.instructions[0],
-            state=self.state,
-            environment_state=self.environment_state,
-            action=self.action,
-            stages=annotated_stages(self.truth),
-            success=self.truth.succeeded,
-            truth=self.truth,
-            kind=self.kind,
-        )
+    def __post_init__(self) -> None:
+        if not 0 <= self.disturbance < 1:
+            raise InvalidValue(f"disturbance must be metres from 0 and below 1, got {self.disturbance}")
+        if not (16 <= self.size <= 480 and self.size % 2 == 0):
+            raise InvalidValue(f"a frame's size must be an even number of pixels from 16 to 480, got {self.size}")
 
 
-class Recorder:
-    """Records episodes of one task, one after the other, in one simulator.
+class Recorder(EpisodeRecorder):
+    """Records episodes of one of our own tasks, in one simulator.
 
-    `cameras` may be empty: recording states alone is several times faster. `disturbance` is DART's: noise of that
-    standard deviation in metres pushes the hand about while the undisturbed action is recorded, so that whoever
-    learns from it has seen how to come back (Laskey et al., DART, 2017, arXiv:1703.09327).
+    Raises UnknownName for an unknown task, robot, action space, camera or level of variation, Unsupported where
+    frames cannot be drawn.
     """
 
-    def __init__(
-        self,
-        task_id: str,
-        cameras: Sequence[str] = ("front",),
-        size: int = FRAME_SIZE,
-        disturbance: float = DISTURBANCE,
-    ):
+    def __init__(self, task_id: str, options: RecordingOptions = RecordingOptions()):  # noqa: B008 (frozen)
         self.task = find_task(task_id)
-        self._simulator = Simulator(self.task.scene)
-        self._cameras = tuple(cameras)
-        for camera in self._cameras:
-            self._simulator.check_camera(camera)
-            self._simulator.frame(camera, size, size)  # a machine that cannot draw says so now
-        self._size = size
-        self._disturbance = disturbance
+        self.options = options
+        look(options.variation, 0)
+        self.simulator = Simulator(self.task, options.robot, options.action_space)
+        for camera in options.cameras:
+            self.simulator.check_camera(camera)
+            self.simulator.frame(camera, options.size, options.size)  # a machine that cannot draw says so now
+        self.fps = self.simulator.fps
+        self.kinds = kinds_of(self.task)
+        self.state_names = self.simulator.robot.state_names
+        self.action_names = self.simulator.robot.action_names
+        self.environment_names = environment_names(self.task)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        options = self.options
+        value = options.value and {
+            "policy": options.value.policy.name,
+            "rollouts": options.value.rollouts,
+            "every_s": options.value.seconds,
+        }
+        return {
+            "task_id": self.task.id,
+            "task_version": self.task.version,
+            "robot": options.robot,
+            "action_space": options.action_space,
+            "disturbance_m": options.disturbance,
+            "variation": options.variation,
+            "scale": "progress = P_{k-1} + a_k f: a_k the proportions below, P their sum, f the share of stage k that "
+            "is done, read from the simulator's state",
+            **({"value": value} if value else {}),
+        }
+
+    def check_kind(self, kind: str) -> None:
+        check_kind(kind, self.task)
 
     def record(self, seed: int, kind: str = "expert") -> Trajectory:
         """One episode by a demonstrator of that kind, from the layout of that seed.
 
-        Raises UnknownName for an unknown kind, Unsupported where frames cannot be drawn.
+        Raises UnknownName for an unknown kind, InvalidValue for one that the task does not have.
         """
-        layout = self.task.layout(seed)
-        who = demonstrator(kind, self.task, layout)
-        noise = np.random.default_rng([seed, 3])
-        pushed = np.zeros(4)
-        situation = self._simulator.reset(layout)
-        situations: list[Situation] = []
-        actions: list[Array] = []
-        frames: dict[str, list[Array]] = {name: [] for name in self._cameras}
-        while len(actions) < MAX_STEPS and not who.finished:
-            (x, y, z), grip = who.act(situation, progress(self.task, situation, layout))
-            for name, drawn in frames.items():
-                drawn.append(self._simulator.frame(name, self._size, self._size))
-            situations.append(situation)
-            actions.append(np.array([x, y, z, grip]))
-            pushed[:3] = _PERSISTENCE * pushed[:3] + noise.normal(0, self._disturbance, 3) * _FRESH
-            situation = self._simulator.step(actions[-1] + pushed)
+        self.check_kind(kind)
+        dressed = look(self.options.variation, seed)
+        layout = self.task.layout(seed, dressed.edge)
+        situation = self.simulator.reset(layout, dressed)
+        who = demonstrator(kind, self.task, layout, self.fps)
+        attempt = self._attempt(who, situation, layout, seed)
+        known = truth(self.task, layout, attempt.situations)
+        known = replace(known, imperfection=np.array(attempt.imperfect), imperfections=IMPERFECTIONS)
         return Trajectory(
-            task=self.task,
+            instruction=self._instruction(situation, seed),
             seed=seed,
             kind=kind,
-            state=np.stack([proprioception(s) for s in situations]),
-            environment_state=np.stack([objects(self.task, s) for s in situations]),
-            action=np.stack(actions).astype(np.float32),
-            truth=truth(self.task, layout, situations),
-            frames={name: np.stack(drawn) for name, drawn in frames.items()},
+            fps=self.fps,
+            state=np.stack(attempt.states),
+            environment_state=np.stack([environment_state(self.task, s) for s in attempt.situations]),
+            action=np.stack(attempt.actions).astype(np.float32),
+            truth=self._valued(known, attempt.saved, seed),
+            frames={name: np.stack(drawn) for name, drawn in attempt.frames.items()},
         )
 
+    def _attempt(self, who: Demonstrator, situation: Situation, layout: Layout, seed: int) -> "_Attempt":
+        options, simulator = self.options, self.simulator
+        random = np.random.default_rng([seed, 3])
+        pushes = Disturbance(simulator.robot.pushes, options.disturbance, self.fps, random)
+        attempt = _Attempt(options.cameras)
+        while len(attempt.actions) < MAX_SECONDS * self.fps and not who.finished:
+            wish = who.act(situation, progress(self.task, situation, layout))
+            action = simulator.command(wish)
+            for name, drawn in attempt.frames.items():
+                drawn.append(simulator.frame(name, options.size, options.size))
+            if options.value is not None:
+                attempt.saved.append(simulator.save())
+            attempt.situations.append(situation)
+            attempt.states.append(simulator.robot.state(simulator.data))
+            attempt.actions.append(action)
+            attempt.imperfect.append([name in who.at_work for name in IMPERFECTIONS])
+            situation = simulator.step(action, pushes.next())
+        return attempt
+
+    def _instruction(self, situation: Situation, seed: int) -> str:
+        phrases = self.task.phrases(situation)
+        drawn = int(np.random.default_rng([seed, 6]).integers(len(phrases)))
+        return phrases[drawn if self.options.paraphrase else 0]
+
+    def _valued(self, known: Truth, saved: Sequence[Saved], seed: int) -> Truth:
+        """The same truth with its value, where that is asked for."""
+        wanted = self.options.value
+        if wanted is None:
+            return known
+        frames = evenly_spaced(len(saved), self.fps, wanted.seconds)
+        value, interval = values_over_time(self.simulator, saved, frames, wanted.policy, wanted.rollouts, seed)
+        return replace(known, value=value, value_interval=interval)
+
     def close(self) -> None:
-        """Give the drawing context back."""
-        self._simulator.close()
+        self.simulator.close()
 
 
-def truth(task: Task, layout: Layout, situations: Sequence[Situation]) -> Truth:
-    """The truth of each situation of an episode that started from `layout`."""
-    return Truth(
-        progress=np.array([progress(task, s, layout) for s in situations], dtype=np.float32),
-        stage=np.array([task.stage(s) for s in situations], dtype=np.int64),
-        success=np.array([task.success(s) for s in situations], dtype=bool),
-        stage_names=task.stage_names,
-        proportions=task.proportions,
-    )
+class _Attempt:
+    """What is kept of an attempt, one entry a step."""
+
+    def __init__(self, cameras: Sequence[str]):
+        self.situations: list[Situation] = []
+        self.states: list[Array] = []
+        self.actions: list[Array] = []
+        self.imperfect: list[list[bool]] = []
+        self.saved: list[Saved] = []
+        self.frames: dict[str, list[Array]] = {name: [] for name in cameras}
 
 
-def annotated_stages(truth: Truth) -> tuple[Stage, ...]:
-    """What a careful annotator would mark: the true stages, without any stretch shorter than 0.3 s.
-
-    The last stage ends at the frame at which the task is done, or with an episode that fails.
-    """
-    worked = len(truth.stage)
-    if truth.succeeded:
-        worked = int(np.flatnonzero(~truth.success)[-1]) + 1
-    runs = [(stage, len(list(group))) for stage, group in groupby(truth.stage[:worked].tolist())]
-    while len(runs) > 1 and min(length for _, length in runs) < SHORTEST_STAGE:
-        shortest = min(range(len(runs)), key=lambda number: runs[number][1])
-        neighbour = shortest - 1 if shortest else 1
-        runs[neighbour] = (runs[neighbour][0], runs[neighbour][1] + runs[shortest][1])
-        del runs[shortest]
-        merged = [(stage, list(group)) for stage, group in groupby(runs, key=lambda run: run[0])]
-        runs = [(stage, sum(length for _, length in group)) for stage, group in merged]
-    ends = np.cumsum([length for _, length in runs]).tolist()
-    return tuple(
-        Stage(truth.stage_names[stage], end - length, end) for (stage, length), end in zip(runs, ends, strict=True)
-    )
-
-
-def record(task_id: str, seed: int, kind: str = "expert", index: int = 0, first_frame: int = 0) -> Episode:
-    """One episode with its front camera, as `Recorder` makes it by default."""
-    recorder = Recorder(task_id)
+def record(
+    task_id: str,
+    seed: int,
+    kind: str = "expert",
+    options: RecordingOptions = RecordingOptions(),  # noqa: B008 (frozen)
+) -> Episode:
+    """One episode as `Recorder` makes it."""
+    recorder = Recorder(task_id, options)
     try:
-        return recorder.record(seed, kind).episode(index, first_frame)
+        return recorder.record(seed, kind).episode()
     finally:
         recorder.close()

@@ -8,7 +8,7 @@ from headway.episodes import Array
 from headway.errors import UnknownName
 from headway_envs.motion import Point, Wish
 from headway_envs.rendering import FRAME_SIZE, FrameRenderer, mujoco
-from headway_envs.robots import DEFAULT_ROBOT, make_robot
+from headway_envs.robots import DEFAULT_ROBOT, find_robot, make_robot
 from headway_envs.scene import scene_spec
 from headway_envs.tasks.base import Layout, Situation, Task
 from headway_envs.variation import PLAIN, Look, dress
@@ -39,6 +39,7 @@ class Simulator:
 
     def __init__(self, task: Task, robot: str = DEFAULT_ROBOT, action_space: str | None = None):
         self.task = task
+        find_robot(robot)  # an unknown one is named as such, not as a missing file
         self._made_of = (robot, action_space)
         self._renderers: dict[tuple[int, int], FrameRenderer] = {}
         self._layout = task.layout(0)

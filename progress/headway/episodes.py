@@ -80,6 +80,11 @@ class Truth:
         success: bool (time,), whether the task is done at that frame.
         stage_names: the task's stages in order.
         proportions: float (stages,), how much of the scale each stage takes; sums to 1.
+        imperfection: bool (time, kind), which of `imperfections` is at work in the demonstrator at that frame.
+        imperfections: the kinds that `imperfection` counts.
+        value: float32 (time,), the probability that a known policy finishes from there, by rollouts in the simulator;
+            NaN at the frames for which it was not computed.
+        value_interval: float32 (time, 2), the ends of its 95 % interval.
     """
 
     progress: Array
@@ -87,8 +92,22 @@ class Truth:
     success: Array
     stage_names: tuple[str, ...]
     proportions: tuple[float, ...]
+    imperfection: Array | None = None
+    imperfections: tuple[str, ...] = ()
+    value: Array | None = None
+    value_interval: Array | None = None
 
     def __post_init__(self) -> None:
+        length = len(self.progress)
+        shapes = {
+            "imperfection": (length, len(self.imperfections)),
+            "value": (length,),
+            "value_interval": (length, 2),
+        }
+        for name, shape in shapes.items():
+            part = getattr(self, name)
+            if part is not None and part.shape != shape:
+                raise InvalidValue(f"truth.{name} of {length} frames must have shape {shape}, got {part.shape}")
         if not len(self.progress) == len(self.stage) == len(self.success):
             raise InvalidValue(
                 "truth needs progress, stage and success of one length, got "

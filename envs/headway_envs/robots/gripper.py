@@ -45,7 +45,7 @@ class Gripper(Robot):
         return np.array([*wish[0], wish[1]])
 
     def drive(self, data: mujoco.MjData, action: Array, push: Array) -> None:
-        pushed = np.asarray(action, dtype=np.float64) + [*push, 0.0]
+        pushed = np.asarray(action, dtype=np.float64) + np.append(push, 0.0)
         values = np.clip(pushed, self.action_low, self.action_high).tolist()
         for axis, at in enumerate(self.hand(data)):
             data.ctrl[axis] = clamp(values[axis], at - REACH, at + REACH)

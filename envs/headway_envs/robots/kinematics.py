@@ -75,6 +75,4 @@ class HandSolver:
 
     def _solve(self) -> Array:
         tasks = [self._hand, self._posture]
-        return self._mink.solve_ik(
-            self._configuration, tasks, 1.0, solver=SOLVER, damping=DAMPING, limits=self._limits
-        )
+        return self._mink.solve_ik(self._configuration, tasks, 1.0, solver=SOLVER, damping=DAMPING, limits=self._limits)
