@@ -29,10 +29,10 @@ def annotated_stages(truth: Truth, fps: float) -> tuple[Stage, ...]:
     The last stage ends at the frame at which the task is done, or with an episode that fails.
     """
     shortest_mark = round(SHORTEST_MARK * fps)
+    undone = np.flatnonzero(~truth.success)
     worked = len(truth.stage)
     if truth.succeeded:
-        # an episode may also begin with its task done
-        worked = max(1, int(np.flatnonzero(~truth.success)[-1]) + 1 if not truth.success.all() else 1)
+        worked = int(undone[-1]) + 1 if len(undone) else 1
     runs = [(stage, len(list(group))) for stage, group in groupby(truth.stage[:worked].tolist())]
     while len(runs) > 1 and min(length for _, length in runs) < shortest_mark:
         shortest = min(range(len(runs)), key=lambda number: runs[number][1])

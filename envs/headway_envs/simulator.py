@@ -47,12 +47,13 @@ class Simulator:
 
     def _build(self, look: Look) -> None:
         """Compile the scene as it looks in one episode."""
-        self.close()
         robot, action_space = self._made_of
         spec = scene_spec(robot, self.task.scene)
         dress(spec, look)
         self.look = look
         self.model = spec.compile()
+        for renderer in self._renderers.values():
+            renderer.show(self.model)
         self.data = mujoco.MjData(self.model)
         self.robot = make_robot(robot, self.model, action_space)
         self.fps = self.robot.fps

@@ -1,127 +1,173 @@
 import json
-from collections import Counter
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from headway.errors import InvalidValue, OutputError, UnknownName
-from headway_envs.collect import collect, default_mix, parse_mix, plan, record_all
-from headway_envs.demonstrators import KINDS
-from headway_envs.seeds import SPAN, UNSEEN, collection_seeds, unseen_seeds
+from headway.errors import HeadwayError, InvalidValue, OutputError, UnknownName
+from headway_datasets.opening import open_dataset
+from headway_envs.collect import collect
+from headway_envs.parts import save_part
+from headway_envs.recording import RecordingOptions, ValueOptions
+from headway_envs.seeds import collection_seeds, split_seeds
 from headway_envs.tasks import TASKS
 
-
-def test_a_mix_is_scaled_to_one():
-    assert parse_mix("expert=3, drop=1") == {"expert": 0.75, "drop": 0.25}
-    assert sum(default_mix().values()) == pytest.approx(1)
-    assert default_mix()["expert"] == 0.5
+GRIPPER = RecordingOptions(robot="gripper", size=32)
 
 
-@pytest.mark.parametrize(
-    ("text", "error", "message"),
-    [
-        ("expert=.5,clumsy=.5", UnknownName, "unknown kind of demonstrator in --mix: 'clumsy'; available: abandon"),
-        ("expert=-1", InvalidValue, "--mix has 'expert=-1'; write kind=share with a share from 0"),
-        ("expert=half", InvalidValue, "--mix has 'expert=half'"),
-        ("expert", InvalidValue, "--mix has 'expert'"),
-        ("expert=inf", InvalidValue, "--mix has 'expert=inf'"),
-        ("expert=0,drop=0", InvalidValue, "sum to 0"),
-        ("", InvalidValue, "sum to 0"),
-        ("expert=1,expert=1", InvalidValue, "names 'expert' twice"),
-    ],
-)
-def test_an_impossible_mix_is_refused_with_one_line(text, error, message):
-    with pytest.raises(error, match=message) as caught:
-        parse_mix(text)
-    assert "\n" not in str(caught.value)
+def made(out, episodes=2, **settings):
+    settings = {"mix": "expert=2,drop=1", "options": GRIPPER, "workers": 1, "show_progress": False} | settings
+    return collect("tidy-drawer", episodes, out, **settings)
 
 
-def test_a_plan_has_the_shares_of_the_mix_spread_over_the_episodes():
-    jobs = plan(60, default_mix(), seed=0)
-    counts = Counter(kind for _, kind in jobs)
-    assert counts["expert"] == 30
-    assert sorted(counts[kind] for kind in KINDS if kind != "expert") == [4, 4, 4, 4, 4, 5, 5]
-    assert 8 < sum(kind == "expert" for _, kind in jobs[:30]) < 22
-    assert jobs == plan(60, default_mix(), seed=0)
-    assert [kind for _, kind in jobs] != [kind for _, kind in plan(60, default_mix(), seed=1)]
-
-
-@pytest.mark.parametrize("episodes", [1, 7, 13, 100])
-def test_a_plan_has_exactly_the_episodes_asked_for(episodes):
-    jobs = plan(episodes, parse_mix("expert=1,drop=1,detour=1"), seed=2)
-    assert len(jobs) == len({seed for seed, _ in jobs}) == episodes
-
-
-def test_collections_and_unseen_layouts_share_no_seed():
-    spans = [set(collection_seeds(seed, SPAN)) for seed in (0, 1, 2)]
-    assert not spans[0] & spans[1]
-    assert not spans[1] & spans[2]
-    assert collection_seeds(UNSEEN // SPAN - 1, SPAN)[-1] < unseen_seeds(1)[0]
-
-
-@pytest.mark.parametrize("call", [lambda: collection_seeds(-1, 5), lambda: collection_seeds(UNSEEN // SPAN, 5)])
-def test_a_seed_out_of_range_is_refused(call):
-    with pytest.raises(InvalidValue, match="seed must be a whole number from 0 to"):
-        call()
-
-
-def test_a_collection_of_no_or_too_many_episodes_is_refused():
-    for episodes in (0, SPAN + 1):
-        with pytest.raises(InvalidValue, match="a collection has 1 to 100000 episodes"):
-            collection_seeds(0, episodes)
-
-
-@pytest.mark.parametrize("task_id", TASKS)
-def test_layouts_differ_from_seed_to_seed_and_return_with_it(task_id):
-    task = TASKS[task_id]
-    places = np.array([task.layout(seed).cubes for seed in unseen_seeds(50)])
-    assert task.layout(UNSEEN) == task.layout(UNSEEN)
-    assert len({layout.tobytes() for layout in places}) == 50
-    # an eye on every cube is needed: each lies over an area many times its own size
-    assert (np.ptp(places, axis=0)[:, :2] > 0.06).all()
-    assert (np.ptp(places, axis=0)[:, 1] > 0.15).all()
+def contents(root):
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_a_collection_is_a_dataset_with_the_truth_beside_it(tmp_path, can_draw):
     out = tmp_path / "demos"
-    made = collect("tidy-drawer", 3, out, mix="expert=2,drop=1", seed=5, workers=1, show_progress=False)
-    assert made.episodes == {"expert": 2, "drop": 1}
-    assert made.successes == {"expert": 2, "drop": 0}
+    collection = made(out, 3, seed=5)
+    assert collection.fresh
+    assert collection.episodes == {"expert": 2, "drop": 1}
+    assert collection.successes == {"expert": 2, "drop": 0}
+    assert [path.name for path in tmp_path.iterdir()] == ["demos"], "nothing else is left"
     table = pq.read_table(out / "data")
-    assert table.num_rows == made.frames
-    assert {"observation.state", "observation.environment_state", "action"} <= set(table.column_names)
-    assert {"truth.progress", "truth.stage", "truth.success"} <= set(table.column_names)
+    assert table.num_rows == collection.frames
+    columns = {"observation.state", "observation.environment_state", "action"}
+    columns |= {"truth.progress", "truth.stage", "truth.success", "truth.imperfection"}
+    assert columns <= set(table.column_names)
     notes = json.loads((out / "meta" / "headway.json").read_text())
-    assert (notes["task_id"], notes["task_version"], notes["seed"]) == ("tidy-drawer", 1, 5)
+    assert (notes["task_id"], notes["robot"], notes["seed"]) == ("tidy-drawer", "gripper", 5)
+    assert notes["task_version"] == TASKS["tidy-drawer"].version
     assert notes["proportions"] == list(TASKS["tidy-drawer"].proportions)
     assert notes["layout_seeds"] == list(collection_seeds(5, 3))
+    assert "progress = P_{k-1} + a_k f" in notes["scale"]
 
 
-def test_worker_processes_record_the_same_as_this_one():
-    jobs = plan(3, parse_mix("expert=1,regress=1"), seed=9)
-    alone = list(record_all("stack-three", jobs, cameras=(), workers=1))
-    together = list(record_all("stack-three", jobs, cameras=(), workers=2))
-    assert [t.kind for t in alone] == [t.kind for t in together] == [kind for _, kind in jobs]
-    for one, other in zip(alone, together, strict=True):
-        assert one.state.tobytes() == other.state.tobytes()
-        assert one.action.tobytes() == other.action.tobytes()
+def test_what_was_collected_is_read_back_with_all_of_its_truth(tmp_path, can_draw):
+    options = RecordingOptions(robot="gripper", size=32, value=ValueOptions(1, seconds=4))
+    made(tmp_path / "demos", 2, mix="expert=1,drop=1", options=options)
+    source = open_dataset(tmp_path / "demos")
+    for episode in source:
+        truth = episode.truth
+        at_work = truth.imperfection[:, truth.imperfections.index("drop")]
+        assert at_work.any() == (episode.kind == "drop")
+        assert not np.isnan(truth.value[0])
+        assert np.isnan(truth.value).mean() > 0.9
+        assert truth.value_interval.shape == (len(episode), 2)
+
+
+def test_lerobot_opens_a_collection_with_labels_and_value(tmp_path, can_draw):
+    datasets = pytest.importorskip("lerobot.datasets.lerobot_dataset")
+    options = RecordingOptions(size=32, cameras=("front", "wrist"), value=ValueOptions(1, seconds=5))
+    made(tmp_path / "demos", 1, mix="drop=1", options=options)
+    dataset = datasets.LeRobotDataset("local/demos", root=tmp_path / "demos")
+    assert dataset.meta.names["action"][0] == "base_yaw.pos"
+    row = dataset[0]
+    assert row["observation.state"].shape == (20,)
+    assert row["truth.imperfection"].shape == (len(dataset.meta.names["truth.imperfection"]),)
+    assert float(row["truth.value"]) in (0.0, 1.0)
+    assert row["observation.images.wrist"].shape == (3, 32, 32)
+
+
+def test_any_number_of_workers_collects_the_same_bytes(tmp_path, can_draw):
+    alone = made(tmp_path / "alone", 3, seed=9, workers=1)
+    together = made(tmp_path / "together", 3, seed=9, workers=2)
+    assert alone.frames == together.frames
+    assert contents(tmp_path / "alone") == contents(tmp_path / "together")
+
+
+def test_the_arm_collects_the_same_bytes_twice(tmp_path, can_draw):
+    options = RecordingOptions(size=32, variation="mild")
+    for name in ("one", "two"):
+        made(tmp_path / name, 2, options=options)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_a_finished_collection_is_left_alone_and_said_to_be_there(tmp_path, can_draw):
+    first = made(tmp_path / "demos")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "demos").rglob("*")}
+    again = made(tmp_path / "demos")
+    assert not again.fresh
+    assert (again.frames, dict(again.episodes)) == (first.frames, dict(first.episodes))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "demos").rglob("*")} == before
+    with pytest.raises(OutputError, match="holds a collection with other settings"):
+        made(tmp_path / "demos", seed=1)
+
+
+def test_a_killed_collection_goes_on_and_ends_with_the_same_bytes(tmp_path, can_draw, monkeypatch):
+    made(tmp_path / "whole", 8, workers=2)
+    program = (
+        "from pathlib import Path; from headway_envs.collect import collect; "
+        "from headway_envs.recording import RecordingOptions\n"
+        "if __name__ == '__main__':\n"
+        f"    collect('tidy-drawer', 8, Path({str(tmp_path / 'demos')!r}), mix='expert=2,drop=1', workers=1, "
+        "options=RecordingOptions(robot='gripper', size=32))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    running = subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.DEVNULL)
+    parts = tmp_path / ".demos.collecting" / "parts"
+    deadline = time.monotonic() + 60
+    while len(list(parts.glob("0*.npz"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    kept = {path.name: path.stat().st_mtime_ns for path in parts.glob("0*.npz")}
+    assert 2 <= len(kept) < 8, "killed in the middle"
+    assert not (tmp_path / "demos").exists()
+    seen = set()
+
+    def watch(path, trajectory):
+        seen.add(path.name)
+        save_part(path, trajectory)
+
+    monkeypatch.setattr("headway_envs.collect.save_part", watch)
+    made(tmp_path / "demos", 8)
+    assert not seen & set(kept), "what was there is not recorded again"
+    assert contents(tmp_path / "demos") == contents(tmp_path / "whole")
+    assert not (tmp_path / ".demos.collecting").exists()
+
+
+def test_a_split_brings_its_seeds_and_its_variation(tmp_path, can_draw):
+    made(tmp_path / "demos", 2, split="test-ood")
+    notes = json.loads((tmp_path / "demos" / "meta" / "headway.json").read_text())
+    assert notes["layout_seeds"] == list(split_seeds("test-ood", 2))
+    assert (notes["split"], notes["variation"]) == ("test-ood", "ood")
+    with pytest.raises(InvalidValue, match="has its own seeds and variation; leave --seed and --variation out"):
+        made(tmp_path / "other", 2, split="test-ood", seed=3)
 
 
 def test_a_taken_folder_is_refused_and_left_alone(tmp_path, can_draw):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
-        collect("tidy-drawer", 2, tmp_path, workers=1, show_progress=False)
+        made(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_an_unwritable_place_is_refused(tmp_path, can_draw):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        collect("tidy-drawer", 2, tmp_path / "file" / "demos", workers=1, show_progress=False)
+        made(tmp_path / "file" / "demos")
 
 
-def test_an_unknown_task_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(UnknownName, match="available: stack-three, tidy-drawer"):
-        collect("fold-shirt", 2, tmp_path / "demos")
-    assert not (tmp_path / "demos").exists()
+@pytest.mark.parametrize(
+    ("task", "mix", "error", "message"),
+    [
+        ("fold-shirt", None, UnknownName, "unknown task 'fold-shirt'; available: insert-peg, lift"),
+        ("lift", "expert=.5,clumsy=.5", UnknownName, "unknown kind of demonstrator 'clumsy'"),
+        ("lift", "wrong-order=1", InvalidValue, "wrong-order"),
+        ("lift", "drop+drop=1", InvalidValue, "drop"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line_before_anything_is_made(tmp_path, task, mix, error, message):
+    with pytest.raises(error, match=message) as caught:
+        collect(task, 2, tmp_path / "demos", mix=mix, options=GRIPPER)
+    assert isinstance(caught.value, HeadwayError)
+    assert "\n" not in str(caught.value)
+    assert list(Path(tmp_path).iterdir()) == []

@@ -126,7 +126,9 @@ def test_the_grip_squeezes_and_lets_go(robot):
 def test_unknown_robots_and_action_spaces_are_answered_with_those_there_are():
     with pytest.raises(UnknownName, match="unknown robot 'humanoid'; available: arm, gripper"):
         Simulator(DRAWER, "humanoid")
-    with pytest.raises(UnknownName, match="unknown action space 'torque'; available: ee-delta, joint-delta, joint-target"):
+    with pytest.raises(
+        UnknownName, match="unknown action space 'torque'; available: ee-delta, joint-delta, joint-target"
+    ):
         Simulator(DRAWER, "arm", "torque")
     with pytest.raises(InvalidValue, match="the robot 'gripper' has no choice of action spaces"):
         Simulator(DRAWER, "gripper", "joint-delta")
