@@ -1,4 +1,4 @@
-"""What the reward wrappers put into `info`. In a vector environment each is an array with its mask `_<key>` beside it."""
+"""What the reward wrappers put into `info`; in a vector environment arrays, each with its mask `_<key>` beside it."""
 
 ESTIMATE = "progress/estimate"
 """float: the estimator's newest progress in [0, 1], of this very state; NaN where it does not know."""
