@@ -27,6 +27,7 @@ from headway.learned.sarm_training import SarmConfig
 from headway.metrics.against_truth import against_truth
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
+from headway_envs.recording import RecordingOptions
 
 BLIND = (controls.clock, controls.constant, controls.random)
 
@@ -53,7 +54,8 @@ def rows_of_seed(seed: int, args: Args) -> list[dict[str, str | float]]:
     """Every estimator on every episode of one collection, each held out."""
     folder = args.out / ("fast" if args.fast else "full") / f"seed-{seed}"
     if not folder.exists():
-        collect("tidy-drawer", 14 if args.fast else 60, folder, seed=seed)
+        options = RecordingOptions(robot="gripper")
+        collect("tidy-drawer", 14 if args.fast else 60, folder, seed=seed, options=options)
     source = open_dataset(folder)
     episodes = list(source)
     stages = source.stage_names or ()

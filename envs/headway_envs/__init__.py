@@ -1,11 +1,12 @@
 """Simulated tasks with known truth.
 
 Importing this registers them with Gymnasium: `headway/<Task>-v0` with the arm, `headway/<Task>Gripper-v0` with the
-flying gripper, which steps faster.
+flying gripper, which steps faster; Meta-World's as `headway/Metaworld<Task>-v0`.
 """
 
 from gymnasium.envs.registration import register
 
+from headway_envs.metaworld import register_environments
 from headway_envs.robots import ROBOTS
 from headway_envs.tasks import TASKS
 
@@ -20,3 +21,5 @@ for _id in TASKS:
             kwargs={"task_id": _id, "robot": _robot},
             max_episode_steps=EPISODE_SECONDS * ROBOTS[_robot].fps,
         )
+
+register_environments()

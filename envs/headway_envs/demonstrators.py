@@ -5,162 +5,25 @@ believe something untrue, or alter what it does. Nobody here says whether an epi
 is read from the simulator afterwards. What is said here, step by step, is which mistakes are at work.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import dist, inf
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from zlib import crc32
 
 import numpy as np
 
 from headway.errors import InvalidValue, UnknownName
-from headway_envs.mistakes.base import NOWHERE, Mistake
+from headway_envs.acting import Demonstrator
+from headway_envs.mistakes.base import Mistake
 from headway_envs.mistakes.movement import Detour, Jitter, Overshoot
 from headway_envs.mistakes.objects import Drop, NearMiss, WrongObject, WrongOrder
 from headway_envs.mistakes.reversal import Regress, Undo
 from headway_envs.mistakes.timing import Abandon, Hesitate
-from headway_envs.motion import TRAVEL_HEIGHT, Point, Wish
-from headway_envs.tasks.base import Layout, Situation, Task
-from headway_envs.tasks.base import progress as task_progress
-
-HOLD = 0.5
-"""Seconds a demonstrator goes on after it believes the task to be done, before the episode ends."""
-PATIENCE = 8.0
-"""Seconds for which it goes on without getting anywhere, as far as it knows, before it gives up."""
-_STUCK = 0.03
-"""Of progress: who gains or loses no more than that gets nowhere."""
-_SAME = 0.001
-"""Metres: wishes closer than this come to the same."""
+from headway_envs.motion import TRAVEL_HEIGHT
+from headway_envs.tasks.base import Layout, Task
 
 Draw = Callable[[Task, np.random.Generator], tuple[Mistake, ...]]
 """The mistakes of one kind in an episode."""
-
-
-class Demonstrator:
-    """Acts in one episode.
-
-    Attributes:
-        task, fps: of the episode.
-        layout: of the episode, as it looked.
-        mistakes: what it does wrong, by kind. Where several take over at once, the first one does.
-        seen: the situation before the present one.
-        last: its last wish, before anything altered it.
-        at_work: kinds that decided or altered its last action, or that misled it: for what they made it believe the
-            expert acted otherwise than it would have seeing the truth.
-        finished: it holds the task to be done, or has given up.
-    """
-
-    def __init__(self, task: Task, layout: Layout, fps: int, mistakes: Mapping[str, Sequence[Mistake]]):
-        self.task = task
-        self.fps = fps
-        self.mistakes = mistakes
-        self.last: Wish = (layout.hand, -1.0)
-        self.at_work: frozenset[str] = frozenset()
-        self.finished = False
-        self._all = [mistake for some in mistakes.values() for mistake in some]
-        self._view = _View(self, self._all)
-        self._alone = {kind: _View(self, some) for kind, some in mistakes.items()}
-        self._without = {
-            kind: _View(self, [mistake for mistake in self._all if mistake not in some])
-            for kind, some in mistakes.items()
-        }
-        self.layout = _perceived(layout, self._all)
-        self.seen: Situation = self.layout
-        self._now: Situation = layout
-        self._held = 0
-        self._since = 0.0, 0
-
-    def steps(self, seconds: float) -> int:
-        """How many control steps that is, at least one."""
-        return max(1, round(seconds * self.fps))
-
-    def act(self, situation: Situation, progress: float) -> Wish:
-        """The next wish. `progress`: the true one; when mistakes happen goes by what it looks like to be."""
-        self._now = situation
-        for view in (self._view, *self._alone.values(), *self._without.values()):
-            view.look(situation)
-        believed = self._view.believed(situation)
-        if believed != situation:
-            progress = task_progress(self.task, believed, self.layout)
-        looks = _perceived(situation, self._all)
-        self.last, at_work = self._decided(looks, progress)
-        wish = self.last
-        for kind, some in self.mistakes.items():
-            before = wish
-            for mistake in some:
-                wish = mistake.altered(self, wish, progress)
-            at_work |= {kind} if wish != before else set()
-        self.at_work = frozenset(at_work)
-        self.finished = self.finished or self._finishes(progress)
-        self.seen = looks
-        return wish
-
-    def wanted(self) -> Wish:
-        """What the expert wishes now, with all that this demonstrator believes."""
-        return self._view.wish(self._now)
-
-    def _decided(self, looks: Situation, progress: float) -> tuple[Wish, set[str]]:
-        for kind, some in self.mistakes.items():
-            for mistake in some:
-                wish = mistake.act(self, looks, progress)
-                if wish is not None:
-                    return wish, {kind}
-        self._held = self._held + 1 if self._view.done(self._now) else 0
-        return self.wanted(), {kind for kind in self.mistakes if self._misled(kind)}
-
-    def _misled(self, kind: str) -> bool:
-        """Whether that kind alone would change what the expert does, or does so together with the others."""
-        alone = _differ(self._alone[kind].wish(self._now), self.task.act(self._now))
-        return alone or _differ(self._without[kind].wish(self._now), self.wanted())
-
-    def _finishes(self, progress: float) -> bool:
-        then, steps = self._since
-        self._since = (then, steps + 1) if abs(progress - then) <= _STUCK else (progress, 0)
-        if any(mistake.ended for mistake in self._all) or self._since[1] >= self.steps(PATIENCE):
-            return True
-        return self._held >= self.steps(HOLD) and not any(mistake.pending for mistake in self._all)
-
-
-class _View:
-    """What somebody believes who makes these mistakes, and who also counts by that."""
-
-    def __init__(self, who: Demonstrator, mistakes: Sequence[Mistake]):
-        self._who = who
-        self._mistakes = mistakes
-        self._count = 0
-
-    def look(self, situation: Situation) -> None:
-        """To be called once a step."""
-        self._count = self._who.task.counted(self.believed(situation), self._offset)
-
-    def believed(self, situation: Situation) -> Situation:
-        """What the situation is taken for."""
-        situation = _perceived(situation, self._mistakes)
-        for mistake in self._mistakes:
-            situation = mistake.believed(self._who, situation)
-        return replace(situation, count=self._count)
-
-    def wish(self, situation: Situation) -> Wish:
-        """What the expert wishes with that belief."""
-        return self._who.task.act(self.believed(situation), self._offset)
-
-    def done(self, situation: Situation) -> bool:
-        """Whether the task looks done."""
-        believed = self.believed(situation)
-        return self._who.task.success(believed) or any(mistake.done(self._who, believed) for mistake in self._mistakes)
-
-    @property
-    def _offset(self) -> Point:
-        return next((mistake.offset for mistake in self._mistakes if mistake.offset != NOWHERE), NOWHERE)
-
-
-def _perceived[S: Situation](situation: S, mistakes: Sequence[Mistake]) -> S:
-    for mistake in mistakes:
-        situation = mistake.perceived(situation)
-    return situation
-
-
-def _differ(one: Wish, other: Wish) -> bool:
-    return dist(one[0], other[0]) > _SAME or one[1] * other[1] < 0
 
 
 def _expert(task: Task, random: np.random.Generator) -> tuple[Mistake, ...]:
@@ -213,8 +76,10 @@ def _abandon(task: Task, random: np.random.Generator) -> tuple[Mistake, ...]:
 
 
 def _overshoot(task: Task, random: np.random.Generator) -> tuple[Mistake, ...]:
-    begin = (random.uniform(0, 0.2), random.uniform(0.3, 0.9))[: int(random.integers(1, 3))]
-    return tuple(Overshoot(at, random.uniform(0.04, 0.08)) for at in begin)
+    early, late = (Overshoot(random.uniform(*at), random.uniform(0.04, 0.08)) for at in ((0, 0.05), (0.3, 0.8)))
+    # in a short task nothing may be left to travel to by then
+    alone = late if len(task.stage_names) > 3 and random.random() < 0.5 else early
+    return (early, late) if random.random() < 0.5 else (alone,)
 
 
 def _jitter(task: Task, random: np.random.Generator) -> tuple[Mistake, ...]:
@@ -230,40 +95,41 @@ def _undo(task: Task, random: np.random.Generator) -> tuple[Mistake, ...]:
     return (Undo(pause, inf if entirely else far),)
 
 
-def _always(task: Task) -> str | None:
-    return None
+def _any_task(task: Task) -> bool:
+    return True
 
 
-def _needs(possible: Callable[[Task], object], reason: str) -> Callable[[Task], str | None]:
-    return lambda task: None if possible(task) else reason
+def _has_parts(task: Task) -> bool:
+    """Whether there are two things to place, or one and something to open first."""
+    return len(task.to_place) > 1 or (bool(task.to_place) and bool(task.slides))
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of demonstrator: what it draws for an episode, and why a task does not have it (None where it does)."""
+    """What a kind of demonstrator draws for an episode; which tasks have it, and why the others have not."""
 
     draw: Draw
-    lacking: Callable[[Task], str | None] = _always
+    possible: Callable[[Task], bool] = _any_task
+    reason: str = ""
 
 
 KINDS: dict[str, Kind] = {
     "expert": Kind(_expert),
     "hesitate": Kind(_hesitate),
     "detour": Kind(_detour),
-    "regress": Kind(_regress, _needs(lambda task: not task.counts, "what is counted cannot be taken back")),
-    "drop": Kind(_drop, _needs(lambda task: task.to_place, "nothing is carried")),
+    "regress": Kind(_regress, lambda task: not task.counts, "what has been counted cannot be taken back"),
+    "drop": Kind(_drop, lambda task: bool(task.to_place), "nothing is carried"),
     "near-miss": Kind(_near_miss),
-    "wrong-object": Kind(_wrong_object, _needs(lambda task: task.confusable, "there is nothing to confuse")),
-    "wrong-order": Kind(
-        _wrong_order,
-        _needs(lambda task: len(task.to_place) + len(task.slides) * bool(task.to_place) > 1, "it has one part only"),
-    ),
+    "wrong-object": Kind(_wrong_object, lambda task: task.confusable is not None, "there is nothing to confuse"),
+    "wrong-order": Kind(_wrong_order, _has_parts, "it has one part only"),
     "abandon": Kind(_abandon),
     "overshoot": Kind(_overshoot),
     "jitter": Kind(_jitter),
     "undo": Kind(_undo),
 }
-"""The kinds of demonstrators, by the name that a user writes; joined with `+` where one makes several mistakes."""
+"""The kinds of demonstrators, by the name that a user writes; joined with `+` where one makes several mistakes.
+
+What never comes about never goes wrong: who drops a thing for good does not `undo` the task later."""
 
 IMPERFECTIONS: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "expert")
 """The kinds of mistakes, in the order of the label's columns."""
@@ -271,7 +137,7 @@ IMPERFECTIONS: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "expert
 
 def kinds_of(task: Task) -> tuple[str, ...]:
     """The kinds that this task has, `expert` first."""
-    return tuple(name for name, kind in KINDS.items() if kind.lacking(task) is None)
+    return tuple(name for name, kind in KINDS.items() if kind.possible(task))
 
 
 def check_kind(kind: str, task: Task) -> None:
@@ -281,14 +147,14 @@ def check_kind(kind: str, task: Task) -> None:
     for word in words:
         if word not in KINDS:
             raise UnknownName("kind of demonstrator", word, KINDS)
-    if len(set(words)) < len(words):
-        raise InvalidValue(f"{kind!r} names a mistake twice; each happens in an episode on its own, name it once")
+        if words.count(word) > 1:
+            raise InvalidValue(f"{kind!r} names {word!r} twice; name every mistake once")
+        if not KINDS[word].possible(task):
+            possible = ", ".join(kinds_of(task))
+            raise InvalidValue(f"no {word!r} in {task.id}: {KINDS[word].reason}; possible there: {possible}")
     if len(words) > 1 and "expert" in words:
-        raise InvalidValue(f"{kind!r}: an expert makes no mistakes; leave out expert+, every demonstrator is one else")
-    for word in words:
-        reason = KINDS[word].lacking(task)
-        if reason is not None:
-            raise InvalidValue(f"no {word} in {task.id}: {reason}; possible there: {', '.join(sorted(kinds_of(task)))}")
+        mistakes = "+".join(word for word in words if word != "expert")
+        raise InvalidValue(f"{kind!r} joins mistakes to an expert, who makes none; write {mistakes!r}")
 
 
 def demonstrator(kind: str, task: Task, layout: Layout, fps: int) -> Demonstrator:

@@ -20,6 +20,8 @@ from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway_policies.demonstrations import Demonstrations
 from headway_policies.network import CloningNetwork, CloningShape
+from headway_policies.signature import Signature
+from headway_policies.threads import one_thread
 
 EPSILON = 1e-6
 WARM_UP = 0.05
@@ -31,7 +33,8 @@ class CloningConfig:
 
     Attributes:
         chunk: actions that are predicted from one frame on.
-        executed: how many of them are carried out before the network is asked again; 1 to `chunk`.
+        executed: how many of them are carried out before the network is asked again; 1 to `chunk`. Few leave the robot
+            where the network hesitates; many, of changes such as the arm's `joint-delta`, make it swing.
         width: of the network.
         blocks: residual blocks.
         steps: of training.
@@ -66,11 +69,22 @@ class ClonedPolicy:
         self.network = network.eval()
         self.executed = executed
 
+    @property
+    def signature(self) -> Signature:
+        """What it sees and answers."""
+        return self.network.shape.signature
+
+    @one_thread()
     def act(self, state: Array, environment_state: Array) -> Array:
         """The actions to carry out next, float32 (executed, action_dim), from state (dim,) and environment (dim,)."""
         with torch.inference_mode():
             chunk = self.network(*(torch.as_tensor(part)[None] for part in (state, environment_state)))
         return chunk[0, : self.executed].numpy()
+
+    def __reduce__(self) -> tuple[Callable[..., "ClonedPolicy"], tuple[CloningShape, dict[str, Array], int]]:
+        """Arrays, because tensors would travel between processes through shared memory that ends with the first."""
+        weights = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
+        return _rebuild, (self.network.shape, weights, self.executed)
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,7 @@ class Cloned:
     left_out: int
 
 
+@one_thread()
 def clone(
     demonstrations: Demonstrations,
     weight: Array,
@@ -96,8 +111,7 @@ def clone(
         config: how to train.
         on_step: told of every step.
 
-    Raises InvalidValue when the weights do not fit or leave nothing. The same arguments and one thread
-    (`torch.set_num_threads(1)`) give the same policy.
+    Raises InvalidValue when the weights do not fit or leave nothing. The same arguments give the same policy.
     """
     weight = _checked(weight, len(demonstrations))
     # a weight of 0 adds nothing to either sum, so such frames need not be drawn
@@ -109,8 +123,7 @@ def clone(
 
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    dims = (state.shape[1], environment.shape[1], chunks.shape[2])
-    network = CloningNetwork(CloningShape(*dims, config.chunk, config.width, config.blocks))
+    network = CloningNetwork(CloningShape(demonstrations.signature, config.chunk, config.width, config.blocks))
     network.fit_statistics(state, environment, chunks, inside)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, config.steps))
@@ -153,6 +166,12 @@ def weighted_loss(error: Tensor, inside: Tensor, weight: Tensor) -> Tensor:
     absolute = error.abs().mean(-1) * inside
     each = absolute.sum(1) / inside.sum(1)
     return (weight * each).sum() / (weight.sum() + EPSILON)
+
+
+def _rebuild(shape: CloningShape, weights: dict[str, Array], executed: int) -> ClonedPolicy:
+    network = CloningNetwork(shape)
+    network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
+    return ClonedPolicy(network, executed)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -11,11 +11,12 @@ from headway.errors import CheckpointError
 from headway.files import replacing, write_json
 from headway_policies.behaviour_cloning import ClonedPolicy
 from headway_policies.network import CloningNetwork, CloningShape
+from headway_policies.signature import Signature
 
 CONFIG = "config.json"
 WEIGHTS = "policy.safetensors"
 NAME = "behaviour-cloning"
-VERSION = 1
+VERSION = 2
 
 
 def save_policy(folder: Path, policy: ClonedPolicy) -> None:
@@ -39,7 +40,9 @@ def load_policy(folder: Path) -> ClonedPolicy:
                 f"{path} describes policy {content.get('policy')!r} version {content.get('version')!r}; "
                 f"needs {NAME!r} version {VERSION}: train it again with this version of Headway"
             )
-        network = CloningNetwork(CloningShape(**content["shape"]))
+        shape = content["shape"]
+        names = {part: tuple(values) for part, values in shape.pop("signature").items()}
+        network = CloningNetwork(CloningShape(Signature(**names), **shape))
         network.load_state_dict(load_file(folder / WEIGHTS))
         return ClonedPolicy(network, int(content["executed"]))
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError, SafetensorError) as error:

@@ -13,12 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from headway.episodes import Array
 from headway.errors import HeadwayError, InvalidValue, UnknownName
 from headway.metrics.intervals import Estimate
-from headway_envs import MAX_EPISODE_STEPS
+from headway_envs import EPISODE_SECONDS
+from headway_envs.robots import DEFAULT_ROBOT
+from headway_envs.simulator import Simulator
 from headway_envs.tasks import find_task
 from headway_policies.behaviour_cloning import CloningConfig, clone
 from headway_policies.demonstrations import Demonstrations
@@ -97,8 +98,10 @@ def compare(
     against: str,
     training_seeds: Sequence[int],
     layout_seeds: Sequence[int],
+    robot: str = DEFAULT_ROBOT,
+    action_space: str | None = None,
     config: CloningConfig | None = None,
-    max_steps: int = MAX_EPISODE_STEPS,
+    seconds: float = EPISODE_SECONDS,
     workers: int = 2,
     advance: Callable[[int], object] = lambda finished: None,
 ) -> Comparison:
@@ -114,15 +117,18 @@ def compare(
         against: name of the arm that the others are compared with.
         training_seeds: one training of each arm for each.
         layout_seeds: those to test on; take unseen ones.
+        robot: who acts; the one who was recorded.
+        action_space: of the arm; None is the robot's usual one.
         config: how to train; its seed is replaced by each training seed.
-        max_steps: when a rollout has failed.
-        workers: processes, one thread each; 1 works in this one.
+        seconds: after which a rollout has failed.
+        workers: processes; 1 works in this one.
         advance: called with 1 for each policy trained and tested, as a bar's `update`; there are
             `len(arms) * len(training_seeds)`.
 
-    Raises UnknownName (task, `against`), InvalidValue (weights, no seeds), HeadwayError when a worker is killed.
+    Raises UnknownName (task, robot, action space, `against`), CheckpointError (demonstrations of another task, robot
+    or action space), InvalidValue (weights, no seeds), HeadwayError when a worker is killed.
     """
-    find_task(task_id)
+    demonstrations.signature.check_fits(Simulator(find_task(task_id), robot, action_space))
     if against not in arms:
         raise UnknownName("arm to compare with:", against, arms)
     if not training_seeds or not layout_seeds:
@@ -131,7 +137,7 @@ def compare(
         raise InvalidValue(f"a comparison needs at least one worker, got {workers}")
     config = config or CloningConfig()
     jobs = [_Job(name, weight, replace(config, seed=seed)) for name, weight in arms.items() for seed in training_seeds]
-    setting = _Setting(task_id, demonstrations, tuple(layout_seeds), max_steps)
+    setting = _Setting(demonstrations, task_id, tuple(layout_seeds), robot, action_space, seconds)
     results = _run(jobs, setting, min(workers, len(jobs)), advance)
     each = len(training_seeds)
     finished = [_arm(name, results[number * each : (number + 1) * each]) for number, name in enumerate(arms)]
@@ -191,10 +197,12 @@ class _Job:
 
 @dataclass(frozen=True, repr=False)
 class _Setting:
-    task_id: str
     demonstrations: Demonstrations
+    task_id: str
     layout_seeds: tuple[int, ...]
-    max_steps: int
+    robot: str
+    action_space: str | None
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -226,15 +234,10 @@ def _run(jobs: Sequence[_Job], setting: _Setting, workers: int, advance: Callabl
 
 
 def _in_this_process(jobs: Sequence[_Job], setting: _Setting, advance: Callable[[int], object]) -> list[_Run]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums depend on the number of threads, and numbers must not
     runs = []
-    try:
-        for job in jobs:
-            runs.append(_train_and_test(job, setting))
-            advance(1)
-    finally:
-        torch.set_num_threads(threads)
+    for job in jobs:
+        runs.append(_train_and_test(job, setting))
+        advance(1)
     return runs
 
 
@@ -243,7 +246,8 @@ def _train_and_test(job: _Job, setting: _Setting) -> _Run:
         cloned = clone(setting.demonstrations, job.weight, job.config)
     except InvalidValue as error:
         raise InvalidValue(f"arm {job.arm!r}: {error}") from error
-    rollouts = evaluate(cloned.policy, setting.task_id, setting.layout_seeds, setting.max_steps)
+    where = (setting.task_id, setting.layout_seeds, setting.robot, setting.action_space, setting.seconds)
+    rollouts = evaluate(cloned.policy, *where)
     return _Run(tuple(rollouts), cloned.frames, cloned.left_out)
 
 
@@ -253,7 +257,6 @@ _setting: _Setting
 def _start_worker(setting: _Setting) -> None:
     global _setting
     _setting = setting
-    torch.set_num_threads(1)
 
 
 def _work(job: _Job) -> _Run:

@@ -8,9 +8,7 @@ import numpy as np
 
 from headway.episodes import Array
 from headway.errors import DatasetError, InvalidValue
-
-COORDINATES = 3
-"""The first three values of a state and of an action are places in metres: the hand's, and where it is to go."""
+from headway_policies.signature import Signature
 
 
 class Recording(Protocol):
@@ -29,31 +27,33 @@ class Demonstrations:
     """The frames of several episodes, one episode after another.
 
     Attributes:
-        state: float32 (frames, state_dim), first the hand's x, y, z in metres.
-        environment_state: float32 (frames, dim), first x, y, z of each object in metres, then what is no place.
-        action: float32 (frames, action_dim), first the x, y, z that the hand is to go to, in metres.
+        state: float32 (frames, state_dim), what the robot sensed of itself.
+        environment_state: float32 (frames, dim), what only the simulator knew.
+        action: float32 (frames, action_dim), what the robot was told.
         episode: int64 (frames,), which episode a frame belongs to.
+        signature: what the values of those three are.
     """
 
     state: Array
     environment_state: Array
     action: Array
     episode: Array
+    signature: Signature
 
     def __post_init__(self) -> None:
         for name in ("state", "environment_state", "action"):
             values = getattr(self, name)
-            if values.ndim != 2 or len(values) != len(self.episode):
+            names = getattr(self.signature, name)
+            if values.shape != (len(self.episode), len(names)):
                 raise InvalidValue(
-                    f"{name} of {len(self.episode)} frames must be (frames, values), got shape {values.shape}"
+                    f"{name} of {len(self.episode)} frames with the values {', '.join(names)} must have shape "
+                    f"{(len(self.episode), len(names))}, got {values.shape}; name the task, robot and action space "
+                    "that were recorded"
                 )
             if not np.isfinite(values).all():
                 raise DatasetError(f"{name} holds values that are not finite; leave those episodes out")
         if (np.diff(self.episode) < 0).any():
             raise InvalidValue("frames must lie in order of their episodes")
-        for name in ("state", "action"):
-            if getattr(self, name).shape[1] < COORDINATES:
-                raise InvalidValue(f"{name} must begin with x, y, z, got {getattr(self, name).shape[1]} values a frame")
 
     def __len__(self) -> int:
         return len(self.episode)
@@ -62,8 +62,12 @@ class Demonstrations:
         return f"Demonstrations(frames={len(self)}, episodes={len(np.unique(self.episode))})"
 
 
-def gather(recordings: Sequence[Recording]) -> Demonstrations:
-    """The numbers of all recordings; raises DatasetError where one has no state, environment state or action."""
+def gather(recordings: Sequence[Recording], signature: Signature) -> Demonstrations:
+    """The numbers of all recordings, whose values the signature names (`signature_of` knows ours).
+
+    Raises DatasetError where one has no state, environment state or action, InvalidValue where there are more or fewer
+    values than names.
+    """
     if not recordings:
         raise DatasetError("there is no episode to learn from")
     parts: dict[str, list[Array]] = {"state": [], "environment_state": [], "action": []}
@@ -82,4 +86,5 @@ def gather(recordings: Sequence[Recording]) -> Demonstrations:
     return Demonstrations(
         **{name: np.concatenate(collected) for name, collected in parts.items()},
         episode=np.repeat(np.arange(len(lengths)), lengths),
+        signature=signature,
     )

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headway.errors import CheckpointError
-from headway_envs import MAX_EPISODE_STEPS
+from headway_envs import EPISODE_SECONDS
 from headway_envs.gym_env import HeadwayEnv
-from headway_envs.simulator import ACTION_LOW
+from headway_envs.robots import DEFAULT_ROBOT
 from headway_policies.behaviour_cloning import ClonedPolicy
 
 
@@ -33,15 +32,21 @@ class Rollout:
 
 
 def evaluate(
-    policy: ClonedPolicy, task_id: str, layout_seeds: Sequence[int], max_steps: int = MAX_EPISODE_STEPS
+    policy: ClonedPolicy,
+    task_id: str,
+    layout_seeds: Sequence[int],
+    robot: str = DEFAULT_ROBOT,
+    action_space: str | None = None,
+    seconds: float = EPISODE_SECONDS,
 ) -> list[Rollout]:
-    """Let the policy act from each layout. What becomes of one layout does not depend on the others.
+    """Let the policy act from each layout, for that long at most. What becomes of one does not depend on the others.
 
-    Raises UnknownName for an unknown task, CheckpointError when the policy was made for another.
+    Raises UnknownName for an unknown task, robot or action space, CheckpointError when the policy learnt another.
     """
-    env = HeadwayEnv(task_id)
+    env = HeadwayEnv(task_id, robot, action_space)
     try:
-        _check_fit(policy, env)
+        policy.signature.check_fits(env.simulator)
+        max_steps = round(seconds * env.simulator.fps)
         return [_roll(policy, env, seed, max_steps) for seed in layout_seeds]
     finally:
         env.close()
@@ -65,15 +70,3 @@ def _roll(policy: ClonedPolicy, env: HeadwayEnv, layout_seed: int, max_steps: in
             if done or steps == max_steps:
                 break
     return Rollout(layout_seed, done, float(info["progress"]), int(info["stage"]), furthest, steps)
-
-
-def _check_fit(policy: ClonedPolicy, env: HeadwayEnv) -> None:
-    shape = policy.network.shape
-    learnt = (shape.state_dim, shape.environment_dim, shape.action_dim)
-    observation, _ = env.reset(seed=0)
-    needed = (len(observation["state"]), len(observation["environment_state"]), len(ACTION_LOW))
-    if learnt != needed:
-        raise CheckpointError(
-            f"the policy knows {learnt[0]} + {learnt[1]} values and {learnt[2]} actions, {env.task.id} has "
-            f"{needed[0]} + {needed[1]} and {needed[2]}; use a policy that learnt {env.task.id}"
-        )

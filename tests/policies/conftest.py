@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 from headway.episodes import Array, ArrayFrames, Episode, Truth
-from headway_envs.recording import Recorder
+from headway_envs.recording import Recorder, RecordingOptions
 from headway_envs.seeds import collection_seeds
 from headway_policies.behaviour_cloning import CloningConfig, clone
 from headway_policies.demonstrations import gather
+from headway_policies.signature import Signature, signature_of
+
+HAND = ("hand.x", "hand.y", "hand.z")
+OBJECTS = ("red.x", "red.y", "red.z", "blue.x", "blue.y", "blue.z", "drawer")
+FLYING = Signature((*HAND, "opening"), OBJECTS, (*HAND, "grip"))
+JOINTED = Signature(("elbow.pos", "wrist.pos", "opening", *HAND), OBJECTS, ("elbow.pos", "wrist.pos", "grip"))
+"""A hand that is told where to go, and one at the end of two joints that are."""
 
 
 @dataclass
@@ -15,6 +22,12 @@ class Numbers:
     state: Array | None
     environment_state: Array | None
     action: Array | None
+
+
+@pytest.fixture
+def jointed():
+    """The signature of a robot with two joints, its hand's place after those."""
+    return JOINTED
 
 
 @pytest.fixture
@@ -28,7 +41,7 @@ def contradiction():
     for way in (0.02, -0.02):
         action = np.concatenate([state[:, :3] + np.float32([way, 0, 0]), np.ones((frames, 1), np.float32)], axis=1)
         goes.append(Numbers(state, objects, action))
-    return gather(goes)
+    return gather(goes, FLYING)
 
 
 @pytest.fixture
@@ -45,13 +58,24 @@ def make_episode():
     return make
 
 
+def recorded(task_id, robot, episodes):
+    recorder = Recorder(task_id, RecordingOptions(robot=robot, cameras=()))
+    return gather([recorder.record(seed) for seed in collection_seeds(0, episodes)], signature_of(task_id, robot))
+
+
 @pytest.fixture(scope="session")
 def experts():
-    """The numbers of thirty expert episodes of tidy-drawer."""
-    recorder = Recorder("tidy-drawer", cameras=())
-    return gather([recorder.record(seed) for seed in collection_seeds(0, 30)])
+    """The numbers of thirty expert episodes of tidy-drawer by the gripper."""
+    return recorded("tidy-drawer", "gripper", 30)
 
 
 @pytest.fixture(scope="session")
 def good_policy(experts):
+    return clone(experts, np.ones(len(experts)), CloningConfig(width=128, steps=500)).policy
+
+
+@pytest.fixture(scope="session")
+def arm_policy():
+    """Cloned from expert episodes of tidy-drawer by the arm."""
+    experts = recorded("tidy-drawer", "arm", 30)
     return clone(experts, np.ones(len(experts)), CloningConfig(width=128, steps=500)).policy

@@ -1,3 +1,6 @@
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +70,28 @@ def test_the_same_seed_gives_the_same_policy_and_another_seed_another(contradict
     )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+def test_the_policy_does_not_depend_on_the_number_of_threads_and_leaves_it_alone(contradiction):
+    before = torch.get_num_threads()
+    policies = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            policies.append(clone(contradiction, np.ones(80), SMALL).policy)
+            policies[-1].act(contradiction.state[0], contradiction.environment_state[0])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*(first_actions(policy, contradiction) for policy in policies))
+
+
+def test_a_policy_acts_the_same_in_another_process(contradiction):
+    policy = clone(contradiction, np.ones(80), SMALL).policy
+    observation = contradiction.state[0], contradiction.environment_state[0]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        there = pool.submit(policy.act, *observation).result()
+    assert np.array_equal(there, policy.act(*observation))
 
 
 def test_a_policy_acts_for_as_many_steps_as_it_is_told(contradiction):

@@ -29,6 +29,7 @@ def test_a_loaded_policy_acts_as_the_saved_one(saved, contradiction):
     loaded = load_policy(folder)
     observation = contradiction.state[3], contradiction.environment_state[3]
     assert np.array_equal(loaded.act(*observation), policy.act(*observation))
+    assert loaded.signature == policy.signature
     assert {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS}
 
 
@@ -39,13 +40,20 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
 def test_a_checkpoint_of_an_estimator_is_refused(saved):
     folder, _ = saved
     (folder / CONFIG).write_text(json.dumps({"estimator": "sarm", "version": 1}))
-    assert "needs 'behaviour-cloning' version 1" in refusal(folder)
+    assert "needs 'behaviour-cloning' version 2" in refusal(folder)
+
+
+def test_a_checkpoint_of_the_version_before_is_refused(saved):
+    folder, _ = saved
+    content = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(content | {"version": 1}))
+    assert "train it again" in refusal(folder)
 
 
 def test_weights_of_another_size_are_refused(saved):
     folder, _ = saved
     content = json.loads((folder / CONFIG).read_text())
-    content["shape"]["environment_dim"] += 3
+    content["shape"]["signature"]["environment_state"].append("lid")
     (folder / CONFIG).write_text(json.dumps(content))
     assert "damaged" in refusal(folder)
 
@@ -57,7 +65,7 @@ def test_truncated_weights_are_refused(saved):
     assert "damaged" in refusal(folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"policy": "behaviour-cloning", "version": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"policy": "behaviour-cloning", "version": 2}'])
 def test_a_config_that_makes_no_sense_is_refused(saved, content):
     folder, _ = saved
     (folder / CONFIG).write_text(content)

@@ -35,7 +35,7 @@ def test_the_installed_command_runs_and_exits_with_its_status():
     command = Path(sys.executable).parent / "headway"
     listed = subprocess.run([command, "tasks"], capture_output=True, text=True, timeout=60)
     assert listed.returncode == 0
-    assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["tidy-drawer", "stack-three"]
+    assert [line.split("\t")[0] for line in listed.stdout.splitlines()][:2] == ["lift", "place-in-bin"]
     assert subprocess.run([command, "report", "nowhere"], capture_output=True, timeout=60).returncode == 1
 
 

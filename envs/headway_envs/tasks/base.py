@@ -112,8 +112,9 @@ class Task(Protocol):
         """The situation in which `stage` starts when all went well from `layout` on."""
         ...
 
-    def counted(self, situation: Situation) -> int:
-        """The count once this situation is seen: the simulator asks at every step, and keeps the answer."""
+    def counted(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> int:
+        """The count once this situation is seen: the simulator asks at every step, and keeps the answer. `offset`:
+        what somebody who misjudges the place by so much counts."""
         return situation.count
 
     def place(self, situation: Situation, number: int) -> Point:
@@ -127,6 +128,13 @@ class Task(Protocol):
     def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Wish:
         """The expert: a function of the situation alone. `offset` displaces the places where it puts things."""
         ...
+
+    def undo(self, situation: Situation, layout: Layout) -> Wish | None:
+        """The expert's opposite, a function of the situation too: brings things back, one after the other, to where
+        they are in `layout`; None when all are. Unless overridden, for `to_place` alone, the last thing first."""
+        from headway_envs.tasks.grasping import take_back  # which needs Situation from here
+
+        return take_back(situation, layout, self.to_place)
 
 
 def fraction(task: Task, situation: Situation, layout: Layout) -> float:

@@ -1,12 +1,16 @@
 """Cubes in the hand: when one is grasped, how far it still is, and how the expert picks it up and puts it down."""
 
 from headway_envs.motion import LEAD, Point, Wish, clamp, heading, journey, lateral
-from headway_envs.tasks.base import Situation
+from headway_envs.tasks.base import Layout, Situation
 
 LIFT = 0.04
 """How far above the table a grasped cube must be to be picked, in metres."""
 OPENED = 0.09
 """Opening of the open hand in metres."""
+HIGH_UP, ABOVE = 0.1, 0.075
+"""Metres: a thing higher than HIGH_UP is in the way of a hand that travels as usual; it comes from so far ABOVE."""
+AT_HOME = 0.03
+"""Metres, seen from above, within which a thing is back where it came from."""
 
 
 def rest(situation: Situation) -> float:
@@ -86,3 +90,23 @@ def put_down(situation: Situation, number: int, place: Point, offset: Point = (0
         return hand, 1.0
     x, y, z = (target[axis] + hand[axis] - held[axis] for axis in range(3))
     return heading(hand, (x, y, z)), -1.0
+
+
+def take_back(situation: Situation, layout: Layout, numbers: tuple[int, ...]) -> Wish | None:
+    """Bring things back to where they lie in `layout`, the last of `numbers` first; None when all are there."""
+    for number in numbers:
+        if grasped(situation, number):
+            return put_down(situation, number, layout.objects[number])
+    away = [number for number in numbers if not at_home(situation, layout, number)]
+    if not away:
+        return None
+    x, y, z = situation.objects[away[-1]]
+    if z > HIGH_UP and lateral(situation.hand, (x, y, z)) > 0.015:
+        return heading(situation.hand, (x, y, z + ABOVE)), 1.0
+    return pick_up(situation, away[-1])
+
+
+def at_home(situation: Situation, layout: Layout, number: int) -> bool:
+    """Whether the thing lies where it does in `layout`."""
+    here, home = situation.objects[number], layout.objects[number]
+    return lateral(here, home) < AT_HOME and abs(here[2] - home[2]) < 0.02

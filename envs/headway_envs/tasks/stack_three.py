@@ -26,6 +26,8 @@ _THIRDS_HIGH = ((0.06, 0.08), (-0.11, 0.12), (0.26, 0.12))
 """Corners (x, y) in metres of the part of the table that each cube lies in."""
 _CLEAR = 0.19
 """Height in metres to which the hand retreats from the finished tower."""
+_ASIDE = ((0.215, 0.0), (0.215, -0.11), (0.215, 0.11))
+"""Where a cube that is in the way goes, x and y in metres: the first place that no other cube is close to."""
 
 
 class StackThree(Task):
@@ -98,8 +100,12 @@ class StackThree(Task):
             return heading(hand, (hand[0], hand[1], _CLEAR)), 1.0
         stage = self.stage(situation)
         cube = _FIRST if stage < 2 else _SECOND
+        held = next((number for number in range(3) if grasped(situation, number)), None)
+        blocking = _on_top(situation, cube)
+        if held is not None and (held != cube or blocking is not None):
+            return put_down(situation, held, _aside(situation, held))
         if stage % 2 == 0:
-            return pick_up(situation, cube)
+            return pick_up(situation, cube if blocking is None else blocking)
         return put_down(situation, cube, self.place(situation, cube), offset)
 
 
@@ -107,3 +113,22 @@ def _placed(situation: Situation, cube: int) -> bool:
     above, below = situation.objects[cube], situation.objects[cube - 1]
     stands = lateral(above, below) < _ALIGNED and abs(above[2] - below[2] - situation.edge) < 0.01
     return stands and not grasped(situation, cube)
+
+
+def _on_top(situation: Situation, cube: int) -> int | None:
+    """The cube that is where `cube` belongs, on the one below; None when none is."""
+    below = situation.objects[cube - 1]
+    others = [number for number in range(3) if number not in (cube, cube - 1)]
+    for number in others:
+        place = situation.objects[number]
+        if lateral(place, below) < situation.edge and place[2] - below[2] > situation.edge / 2:
+            return number
+    return None
+
+
+def _aside(situation: Situation, cube: int) -> Point:
+    """A free place on the table."""
+    others = [place for number, place in enumerate(situation.objects) if number != cube]
+    free = [(x, y) for x, y in _ASIDE if all(lateral((x, y, 0.0), other) > 0.1 for other in others)]
+    x, y = (free or _ASIDE)[0]
+    return x, y, rest(situation)

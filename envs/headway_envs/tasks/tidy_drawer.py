@@ -11,6 +11,7 @@ from headway_envs.motion import LEAD, Point, Wish, clamp, heading, journey, late
 from headway_envs.tasks.base import CUBE, Layout, Situation, Task, scattered
 from headway_envs.tasks.grasping import (
     LIFT,
+    at_home,
     grasped,
     pick_up,
     picked,
@@ -111,18 +112,30 @@ class TidyDrawer(Task):
 
     def act(self, situation: Situation, offset: Point = (0.0, 0.0, 0.0)) -> Wish:
         """The expert: what to do in this situation. `offset` displaces the place where it puts the cube."""
-        stage = self.stage(situation)
-        hooked = _around(situation, (_HOOK_Y[0] - 0.004, -0.004))
-        if hooked and stage < 2 and situation.travel[0] < PULLED:
+        if self._pulls(situation):
             x, y, _ = situation.hand
             return (x, y - LEAD, _HANDLE_HEIGHT), -1.0
-        return (self._open, self._pick, self._place, self._close)[stage](situation, offset)
+        return (self._open, self._pick, self._place, self._close)[self.stage(situation)](situation, offset)
+
+    def undo(self, situation: Situation, layout: Layout) -> Wish | None:
+        """Open the drawer where the cube is shut in, take the cube home, close the drawer."""
+        home = situation.with_object(_TARGET, layout.objects[_TARGET])
+        if grasped(situation, _TARGET):
+            return put_down(situation, _TARGET, layout.objects[_TARGET])
+        if at_home(situation, layout, _TARGET):
+            stored = situation.with_object(_TARGET, self.place(situation, _TARGET))
+            return self.act(stored) if situation.travel[0] > CLOSED else None
+        shut_in = self._stored(situation) and (situation.travel[0] < OPEN or self._pulls(home))
+        return self.act(home) if shut_in else self._pick(situation, (0.0, 0.0, 0.0))
 
     def _open(self, situation: Situation, _: Point) -> Wish:
         if grasped(situation, _TARGET):
             return situation.hand, 1.0
         y = _front(situation.travel[0]) + sum(_HOOK_Y) / 2
-        return heading(situation.hand, (_MIDDLE, y, _HANDLE_HEIGHT)), -1.0
+        hand, cube = situation.hand, situation.objects[_TARGET]
+        # fingers that close too early take along the cube that they have just let go
+        around = lateral(hand, cube) < 0.04 and hand[2] < cube[2] + 0.07
+        return heading(hand, (_MIDDLE, y, _HANDLE_HEIGHT)), 1.0 if around else -1.0
 
     def _pick(self, situation: Situation, _: Point) -> Wish:
         hand = situation.hand
@@ -140,6 +153,10 @@ class TidyDrawer(Task):
         inside = hand[2] < 0.09 and hand[1] > _front(drawer)
         target = (_MIDDLE, _front(drawer) + _PUSH_Y[0], _HANDLE_HEIGHT)
         return heading(hand, target), 1.0 if inside else -1.0
+
+    def _pulls(self, situation: Situation) -> bool:
+        hooked = _around(situation, (_HOOK_Y[0] - 0.004, -0.004))
+        return hooked and self.stage(situation) < 2 and situation.travel[0] < PULLED
 
     def _over(self, situation: Situation) -> bool:
         x, y, _ = situation.objects[_TARGET]

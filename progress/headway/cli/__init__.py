@@ -1,5 +1,6 @@
 """The command line: `headway COMMAND`. The only place that may import every room."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -50,10 +51,16 @@ def overview() -> str:
 
 def _run(name: str, arguments: list[str]) -> int:
     try:
-        return tyro.cli(COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+        status = tyro.cli(COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+        sys.stdout.flush()
+        return status
     except HeadwayError as error:
         print(f"headway: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # whoever reads the output, such as `head`, has seen enough; Python would complain once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         # what no room foresaw: still one line, and where
         print(f"headway: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr)

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 def tasks() -> int:
     """List the simulated tasks, one a line: its id, then its instruction.
 
-    For example:
+    Those of Meta-World need an environment of their own: make setup-metaworld. For example:
 
         headway tasks
     """
+    from headway_envs.metaworld.catalogue import METAWORLD_TASKS
     from headway_envs.tasks import TASKS
 
     for task in TASKS.values():
         print(f"{task.id}\t{task.instructions[0]}")
+    for other in METAWORLD_TASKS.values():
+        print(f"{other.id}\t{other.instructions[0]} {other.remark}".rstrip())
     return 0
 
 
@@ -39,7 +42,7 @@ def collect(
     seed: int = 0,
     robot: str = "arm",
     action_space: str = "",
-    cameras: Annotated[str, tyro.conf.arg(metavar="A,B")] = "front",
+    cameras: Annotated[str, tyro.conf.arg(metavar="A,B")] = "",
     size: int = 96,
     disturbance: float = 0.004,
     paraphrase: bool = False,
@@ -63,15 +66,16 @@ def collect(
         seed: of layouts, looks, demonstrators and disturbances; other seeds give other episodes
         robot: arm (six joints, 30 Hz) or gripper (a flying hand, 20 Hz, faster)
         action_space: of the arm: joint-target, joint-delta or ee-delta; default: joint-target
-        cameras: front, wrist or both
+        cameras: front, wrist or both; default: front
         size: height and width of a frame in pixels
         disturbance: standard deviation in metres of random pushes on what is carried out; the clean action is recorded
         paraphrase: draw the wording of each episode's instruction
         value_rollouts: also compute the true value of a frame a second, over this many rollouts each; slow
-        value_policy: who acts in those rollouts: expert (disturbed as above), or the folder of a cloned policy
+        value_policy: who acts in those rollouts: expert, or the folder of a cloned policy; disturbed as above
         workers: processes; default: one a core
     """
     from headway_envs.collect import collect as record
+    from headway_envs.recorders import usual_camera
     from headway_envs.recording import RecordingOptions
 
     if workers < 0:
@@ -79,7 +83,7 @@ def collect(
     options = RecordingOptions(
         robot=robot,
         action_space=action_space or None,
-        cameras=tuple(name.strip() for name in cameras.split(",")),
+        cameras=tuple(name.strip() for name in cameras.split(",")) if cameras else (usual_camera(task),),
         size=size,
         disturbance=disturbance,
         variation=variation,
@@ -107,7 +111,7 @@ def _value_policy(policy: str, disturbance: float) -> "RolloutPolicy":
         return DisturbedExpert(disturbance)
     from headway_policies.rollout_policy import load_rollout_policy
 
-    return load_rollout_policy(Path(policy))
+    return load_rollout_policy(Path(policy), disturbance)
 
 
 def _show(made: "Collection") -> None:

@@ -30,13 +30,17 @@ from headway.specs import make_estimator
 from headway.tables import Scores, read_scores
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
+from headway_envs.recording import RecordingOptions
 from headway_envs.seeds import unseen_seeds
 from headway_policies.behaviour_cloning import CloningConfig
 from headway_policies.comparison import Comparison, compare
 from headway_policies.demonstrations import gather
+from headway_policies.signature import signature_of
 from headway_policies.weighting import side_by_side
 
 TASK = "tidy-drawer"
+ROBOT = "gripper"
+"""The one that steps faster."""
 FOLDS = 2
 
 
@@ -64,7 +68,8 @@ def run(size: Size, seed: int, out: Path) -> int:
     clock = Clock()
     with clock.step(f"collect: {size.episodes} episodes of {TASK}, half of them imperfect"):
         if not (out / TASK).exists():
-            collect(TASK, episodes=size.episodes, seed=seed, out=out / TASK)
+            options = RecordingOptions(robot=ROBOT)
+            collect(TASK, episodes=size.episodes, seed=seed, out=out / TASK, options=options)
     source = open_dataset(out / TASK)
     with clock.step(f"train: SARM in {FOLDS} folds, so that no episode is scored by a network that saw it"):
         _train(source, out, size, seed)
@@ -160,11 +165,12 @@ def _clone(source: Source, scores: Scores, size: Size, seed: int) -> Comparison:
     with tqdm(desc="cloning and testing", unit="policy", total=total, dynamic_ncols=True) as bar:
         return compare(
             TASK,
-            gather(episodes),
+            gather(episodes, signature_of(TASK, ROBOT)),
             arms,
             against="all",
             training_seeds=seeds,
             layout_seeds=unseen_seeds(size.layouts),
+            robot=ROBOT,
             config=CloningConfig(steps=size.policy_steps),
             advance=bar.update,
         )

@@ -1,0 +1,1 @@
+"""What can go wrong in a demonstration, by idea: timing, movement, objects, and going back."""
