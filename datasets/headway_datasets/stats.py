@@ -21,8 +21,8 @@ def column_stats(values: Array) -> Stats:
 
     Frames with a NaN, which says that there is no value, are left out; where no frame is left all are 0, `count` too.
     """
-    rows = values.reshape(len(values), -1).astype(np.float64)
-    rows = rows[~np.isnan(rows).any(axis=1)]
+    numbers = values.reshape(len(values), -1).astype(np.float64)
+    rows: Array = numbers[~np.isnan(numbers).any(axis=1)]
     if not len(rows):
         return dict.fromkeys(NAMES, np.zeros(rows.shape[1])) | {"count": np.array([0])}
     quantiles = np.quantile(rows, list(QUANTILES.values()), axis=0)

@@ -160,18 +160,19 @@ def _assemble(
     advance: Callable[[], object],
 ) -> None:
     """Write the dataset in the working folder."""
-    names = {
-        "state": recorder.state_names,
-        "environment_state": recorder.environment_names,
-        "action": recorder.action_names,
-    }
     writer = LeRobotWriter(
         parts.fresh_dataset(),
         fps=recorder.fps,
         cameras=dict.fromkeys(settings["cameras"], (settings["size"], settings["size"])),
-        **{f"{part}_dim": len(values) for part, values in names.items()},
+        state_dim=len(recorder.state_names),
+        environment_state_dim=len(recorder.environment_names),
+        action_dim=len(recorder.action_names),
         metadata={**settings, "headway_version": version("headway")},
-        names=names,
+        names={
+            "state": recorder.state_names,
+            "environment_state": recorder.environment_names,
+            "action": recorder.action_names,
+        },
     )
     frames = 0
     with writer:

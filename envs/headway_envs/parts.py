@@ -98,13 +98,11 @@ def load_part(path: Path) -> Trajectory:
             if entry.endswith(".npy"):
                 with archive.open(entry) as file:
                     arrays[entry.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
-    truth = Truth(
-        **{name: arrays.get(f"truth.{name}") for name in _TRUTH},
-        **{name: tuple(about[name]) for name in ("stage_names", "proportions", "imperfections")},
-    )
+    known: dict[str, Any] = {name: arrays.get(f"truth.{name}") for name in _TRUTH}
+    known |= {name: tuple(about[name]) for name in ("stage_names", "proportions", "imperfections")}
     return Trajectory(
         **{name: about[name] for name in ("instruction", "seed", "kind", "fps")},
         **{name: arrays[name] for name in _NUMBERS},
-        truth=truth,
+        truth=Truth(**known),
         frames={name.removeprefix("frames."): values for name, values in arrays.items() if name.startswith("frames.")},
     )

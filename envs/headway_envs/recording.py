@@ -1,7 +1,7 @@
 """Episodes recorded in the simulation, with the truth of every frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class ValueOptions:
     """How true value is computed: `rollouts` of `policy` from a frame every `seconds`, and from the last one."""
 
     rollouts: int
-    policy: RolloutPolicy = DisturbedExpert()
+    policy: RolloutPolicy = field(default_factory=DisturbedExpert)
     seconds: float = 1.0
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class Recorder(EpisodeRecorder):
     frames cannot be drawn.
     """
 
-    def __init__(self, task_id: str, options: RecordingOptions = RecordingOptions()):  # noqa: B008 (frozen)
+    def __init__(self, task_id: str, options: RecordingOptions = RecordingOptions()):
         self.task = find_task(task_id)
         self.options = options
         look(options.variation, 0)
@@ -193,7 +193,7 @@ def record(
     task_id: str,
     seed: int,
     kind: str = "expert",
-    options: RecordingOptions = RecordingOptions(),  # noqa: B008 (frozen)
+    options: RecordingOptions = RecordingOptions(),
 ) -> Episode:
     """One episode as `Recorder` makes it."""
     recorder = Recorder(task_id, options)

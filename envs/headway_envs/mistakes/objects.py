@@ -72,54 +72,50 @@ class NearMiss(Unseeing):
 
 
 class Drop(Unseeing):
-    """Let the first of these things go in the air when `share` of the way is done, over the table's `edge` or where it
+    """Let the first of these things go in the air when `share` of the way is done, over the table's edge or where it
     is; go on as if it were still in the hand, and do not look at any of them afterwards."""
 
     def __init__(self, numbers: tuple[int, ...], share: float, over_edge: bool):
         super().__init__(numbers)
+        self._number = numbers[0]
         self._share = share
         self._over_edge = over_edge
         self._leaves = False
-        self._left: int | None = None
-        self._where = NOWHERE
+        self._dropped: Point | None = None
+        self._left = 0
         self._fancied = False
 
     def act(self, who: "Demonstrator", situation: Situation, progress: float) -> Wish | None:
-        if self._left is not None:
-            return self._afterwards(who, situation)
         self.watch(situation)
-        number = self.numbers[0]
-        if self.carried != number:
-            return None
-        height = situation.objects[number][2] - who.layout.objects[number][2]
+        if self._dropped is None:
+            return self._before(who, situation) if self.carried == self._number else None
+        if self._left > 0:
+            self._left -= 1
+            self._fancied = self._left == 0
+            return None if self._fancied else (self._dropped, 1.0)
+        if self._fancied and who.last[1] > 0 and situation.opening > released_opening(situation):
+            self._fancied = False
+            self.let_go.append(self._number)
+        return None
+
+    def _before(self, who: "Demonstrator", situation: Situation) -> Wish | None:
+        """What to do with the thing in the hand."""
+        place, home = situation.objects[self._number], who.layout.objects[self._number]
         far = fraction(who.task, situation, who.layout) >= self._share
-        self._leaves = self._leaves or (far and height > _IN_THE_AIR)
+        self._leaves = self._leaves or (far and place[2] - home[2] > _IN_THE_AIR)
         if not self._leaves:
             return None
-        if self._over_edge and abs(situation.objects[number][0]) < _EDGE:
+        if self._over_edge and abs(place[0]) < _EDGE:
             return heading(situation.hand, _over_edge(situation.hand)), -1.0
+        self._dropped = situation.hand
         self._left = who.steps(_LETTING_GO)
-        self._where = situation.hand
-        return self._where, 1.0
-
-    def _afterwards(self, who: "Demonstrator", situation: Situation) -> Wish | None:
-        assert self._left is not None
-        self._left -= 1
-        if self._left > 0:
-            return self._where, 1.0
-        if self._left == 0:
-            self._fancied = True
-        elif self._fancied and who.last[1] > 0 and situation.opening > released_opening(situation):
-            self._fancied = False
-            self.let_go.append(self.numbers[0])
-        self.carried = None if self.carried == self.numbers[0] else self.carried
-        self.watch(situation)
-        return None
+        self.numbers, self.carried = self.numbers[1:], None
+        return self._dropped, 1.0
 
     def believed(self, who: "Demonstrator", situation: Situation) -> Situation:
         if self._fancied:
-            situation = replace(_upright(situation, self.numbers[0]), opening=situation.edge)
-            return situation.with_object(self.numbers[0], situation.hand)
+            situation = replace(_upright(situation, self._number), opening=situation.edge)
+            return situation.with_object(self._number, situation.hand)
         return super().believed(who, situation)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from headway.episodes import Array
 from headway_envs.motion import Point, Wish
+from headway_envs.rendering import mujoco
 from headway_envs.robots.action_spaces import LARGEST_CHANGE, find_action_space
 from headway_envs.robots.base import Fingers, Robot
 from headway_envs.robots.kinematics import HandSolver
 from headway_envs.scene import compile_scene
-from headway_envs.rendering import mujoco
 
 JOINTS = ("base_yaw", "shoulder", "elbow", "forearm_roll", "wrist_pitch", "wrist_roll")
 HOME = np.array([0.0, 0.2, 0.6, 0.0, -0.8, 0.0])

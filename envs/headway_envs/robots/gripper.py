@@ -4,8 +4,8 @@ import numpy as np
 
 from headway.episodes import Array
 from headway_envs.motion import Point, Wish, clamp
-from headway_envs.robots.base import Fingers, Robot
 from headway_envs.rendering import mujoco
+from headway_envs.robots.base import Fingers, Robot
 
 REACH = 0.04
 """The furthest a target may be from the hand, in metres and each direction: limits speed, whatever is asked for."""

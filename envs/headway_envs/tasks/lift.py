@@ -38,10 +38,10 @@ class Lift(Task):
     def layout(self, seed: int, edge: float = CUBE) -> Layout:
         """Both cubes anywhere on the table, the open hand anywhere above it but not over the red cube."""
         random = np.random.default_rng([seed, 1])
-        places = scattered(random, (-0.2, -0.15), (0.26, 0.15), count=2, apart=0.12)
+        places = scattered(random, (-0.17, -0.15), (0.23, 0.16), count=2, apart=0.12)
         while True:
-            x, y, z = random.uniform((-0.18, -0.1, 0.15), (0.24, 0.18, 0.24)).tolist()
-            if np.hypot(*(places[_TARGET] - (x, y))) >= 0.24:
+            x, y, z = random.uniform((-0.16, -0.06, 0.15), (0.22, 0.2, 0.24)).tolist()
+            if np.hypot(*(places[_TARGET] - (x, y))) >= 0.2:
                 break
         return Layout(
             hand=(x, y, z),

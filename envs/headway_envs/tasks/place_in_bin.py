@@ -33,7 +33,7 @@ class PlaceInBin(Task):
         random = np.random.default_rng([seed, 1])
         middle = random.uniform((-0.14, -0.03), (0.2, 0.12))
         while True:
-            cubes = scattered(random, (-0.22, -0.15), (0.27, 0.17), count=2, apart=0.12)
+            cubes = scattered(random, (-0.17, -0.15), (0.235, 0.17), count=2, apart=0.12)
             clear = (np.abs(cubes - middle) > (CLEAR_X, CLEAR_Y)).any(axis=-1).all()
             if clear and np.hypot(*(cubes[_TARGET] - middle)) > 0.22:
                 break

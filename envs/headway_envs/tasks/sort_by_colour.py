@@ -14,7 +14,7 @@ from headway_envs.tasks.grasping import LIFT, grasped, picked, released_opening,
 
 _RED, _BLUE, _LEFT, _RIGHT = range(4)
 _BINS = (_LEFT, _RIGHT)
-_BINS_LOW, _BINS_HIGH = ((-0.185, 0.08), (0.185, 0.08)), ((-0.13, 0.13), (0.24, 0.13))
+_BINS_LOW, _BINS_HIGH = ((-0.165, 0.08), (0.18, 0.08)), ((-0.12, 0.13), (0.225, 0.13))
 """Corners (x, y) in metres of where the middle of each bin may be."""
 _PHRASES = (
     (
@@ -52,7 +52,7 @@ class SortByColour(Task):
         """The bins in the back, left and right; both cubes anywhere in front of them; the hand above the cubes."""
         random = np.random.default_rng([seed, 1])
         bins = random.uniform(_BINS_LOW, _BINS_HIGH)
-        cubes = scattered(random, (-0.17, -0.165), (0.24, -0.05), count=2, apart=0.12)
+        cubes = scattered(random, (-0.15, -0.16), (0.21, -0.05), count=2, apart=0.12)
         hand = random.uniform((-0.05, -0.08, 0.16), (0.11, 0.04, 0.22))
         places = [(x, y, edge / 2) for x, y in cubes.tolist()] + [(x, y, 0.0) for x, y in bins.tolist()]
         return Layout(

@@ -51,7 +51,9 @@ def overview() -> str:
 
 def _run(name: str, arguments: list[str]) -> int:
     try:
-        status = tyro.cli(COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+        status = tyro.cli(
+            COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+        )
         sys.stdout.flush()
         return status
     except HeadwayError as error:
