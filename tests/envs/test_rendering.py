@@ -10,8 +10,8 @@ from headway_envs.tasks import TASKS
 PROGRAM = """
 import sys
 from headway.errors import Unsupported
-from headway_envs.recording import Recorder
-assert Recorder("tidy-drawer", cameras=()).record(0).truth.succeeded
+from headway_envs.recording import Recorder, RecordingOptions
+assert Recorder("tidy-drawer", RecordingOptions(cameras=())).record(0).truth.succeeded
 try:
     Recorder("tidy-drawer")
 except Unsupported as error:
@@ -45,10 +45,11 @@ def test_a_machine_without_gl_can_record_states_and_says_what_to_install_for_pic
 
 
 def test_what_matters_is_visible_in_a_small_frame(can_draw):
-    needed = {"tidy-drawer": ("red", "blue", "violet", "orange"), "stack-three": ("red", "green", "blue", "orange")}
+    needed = dict.fromkeys(TASKS, ("red", "blue", "orange"))
+    needed |= {"tidy-drawer": ("red", "blue", "violet", "orange"), "stack-three": ("red", "green", "blue", "orange")}
     for task_id, names in needed.items():
         task = TASKS[task_id]
-        simulator = Simulator(task.scene)
+        simulator = Simulator(task)
         simulator.reset(task.layout(3))
         seen = colours(simulator.frame())
         for name in names:
@@ -58,7 +59,7 @@ def test_what_matters_is_visible_in_a_small_frame(can_draw):
 
 def test_frames_are_copies_that_later_frames_do_not_change(can_draw):
     task = TASKS["stack-three"]
-    simulator = Simulator(task.scene)
+    simulator = Simulator(task)
     simulator.reset(task.layout(0))
     first = simulator.frame()
     kept = first.copy()

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from headway_envs.tasks import find_task
-from headway_envs.tasks.base import progress
-from headway_envs.tasks.grasping import CUBE, LIFT, REST
+from headway_envs.tasks.base import CUBE, progress
+from headway_envs.tasks.grasping import LIFT
 
+REST = CUBE / 2
 AWAY = (0.1, -0.2, 0.2)
 
 
@@ -22,15 +23,15 @@ def stack():
 
 
 def opened(layout, by=0.155):
-    return replace(layout, drawer=by)
+    return replace(layout, travel=(by,))
 
 
 def holding(situation, cube, place):
-    return replace(situation.with_cube(cube, place), hand=place, opening=CUBE)
+    return replace(situation.with_object(cube, place), hand=place, opening=CUBE)
 
 
 def released(situation, cube, place):
-    return replace(situation.with_cube(cube, place), hand=AWAY, opening=0.09)
+    return replace(situation.with_object(cube, place), hand=AWAY, opening=0.09)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -63,7 +64,7 @@ def test_pulling_the_drawer_raises_progress_and_pushing_it_back_lowers_it(tidy):
 def test_closing_an_empty_drawer_is_not_progress(tidy):
     layout = tidy.layout(1)
     open_empty = opened(layout)
-    closed_empty = replace(layout, drawer=0.0)
+    closed_empty = replace(layout, travel=(0.0,))
     assert progress(tidy, closed_empty, layout) < progress(tidy, open_empty, layout)
     assert tidy.stage(closed_empty) == 0
     assert not tidy.success(closed_empty)
@@ -80,7 +81,7 @@ def test_a_closed_drawer_with_the_wrong_cube_in_it_is_no_success(tidy):
 def test_dropping_the_carried_cube_lowers_progress(tidy):
     layout = opened(tidy.layout(2))
     carried = holding(layout, 0, (0.05, 0.0, 0.15))
-    dropped = replace(carried.with_cube(0, (0.05, 0.0, REST)), opening=0.09)
+    dropped = replace(carried.with_object(0, (0.05, 0.0, REST)), opening=0.09)
     assert tidy.stage(carried) == 2
     assert tidy.stage(dropped) == 1
     assert progress(tidy, dropped, layout) < progress(tidy, carried, layout) - 0.05
@@ -90,7 +91,7 @@ def test_taking_the_placed_cube_out_of_the_drawer_lowers_progress(tidy):
     start = tidy.layout(3)
     layout = opened(start)
     inside = released(layout, 0, tidy.place(layout, 0))
-    outside = released(layout, 0, start.cubes[0])
+    outside = released(layout, 0, start.objects[0])
     assert tidy.stage(inside) == 3
     assert tidy.stage(outside) == 1
     assert progress(tidy, outside, start) < progress(tidy, inside, start) - 0.2
@@ -108,12 +109,12 @@ def test_a_cube_still_in_the_fingers_is_not_yet_stored(tidy):
     held = holding(layout, 0, tidy.place(layout, 0))
     assert tidy.stage(held) == 2
     assert tidy.stage(replace(held, opening=0.075)) == 3
-    assert not tidy.success(holding(replace(layout, drawer=0.0), 0, tidy.place(replace(layout, drawer=0.0), 0)))
+    assert not tidy.success(holding(replace(layout, travel=(0.0,)), 0, tidy.place(replace(layout, travel=(0.0,)), 0)))
 
 
 def test_success_needs_the_drawer_closed(tidy):
     for drawer, done in ((0.155, False), (0.03, False), (0.005, True)):
-        layout = replace(tidy.layout(0), drawer=drawer)
+        layout = replace(tidy.layout(0), travel=(drawer,))
         situation = released(layout, 0, tidy.place(layout, 0))
         assert tidy.success(situation) is done
         assert (progress(tidy, situation, tidy.layout(0)) == 1) is done
@@ -130,7 +131,7 @@ def test_finishing_the_tower_from_the_wrong_end_does_not_count(stack):
     layout = stack.layout(0)
     wrong = released(layout, 2, stack.place(layout, 1))
     assert stack.stage(wrong) == 0
-    swapped = released(wrong, 1, (wrong.cubes[2][0], wrong.cubes[2][1], wrong.cubes[2][2] + CUBE))
+    swapped = released(wrong, 1, (wrong.objects[2][0], wrong.objects[2][1], wrong.objects[2][2] + CUBE))
     assert not stack.success(swapped)
     assert stack.stage(swapped) == 0
 
@@ -138,7 +139,7 @@ def test_finishing_the_tower_from_the_wrong_end_does_not_count(stack):
 def test_toppling_the_placed_cube_lowers_progress(stack):
     layout = stack.layout(1)
     placed = released(layout, 1, stack.place(layout, 1))
-    x, y, _ = layout.cubes[0]
+    x, y, _ = layout.objects[0]
     toppled = released(placed, 1, (x + 0.06, y, REST))
     assert stack.stage(placed) == 2
     assert stack.stage(toppled) == 0

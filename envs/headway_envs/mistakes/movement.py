@@ -11,8 +11,8 @@ from headway_envs.tasks.base import Situation
 if TYPE_CHECKING:
     from headway_envs.acting import Demonstrator
 
-_WAY = 0.015
-"""Metres, seen from above, that somebody has to have gone to go too far."""
+_ROPE = 0.015
+"""Metres: a point towed behind the hand on a rope of this length tells where it is going."""
 _SLOWEST = 0.1
 """Metres per second: who cannot get further that fast does not try any longer."""
 _WITHIN = ((-0.36, 0.36), (-0.18, 0.24))
@@ -43,16 +43,16 @@ class Overshoot(Mistake):
     def __init__(self, at: float, beyond: float):
         self._at = at
         self._beyond = beyond
-        self._begin: Point | None = None
+        self._behind: Point | None = None
         self._via: Point | None = None
         self._left = 0
 
     def act(self, who: "Demonstrator", situation: Situation, progress: float) -> Wish | None:
         if self._via is None:
-            begin = self._arrived(who, situation)
-            if begin is None or progress < self._at:
+            behind = self._arrived(who, situation)
+            if behind is None or progress < self._at:
                 return None
-            self._via = _ahead(begin, situation.hand, self._beyond)
+            self._via = _ahead(behind, situation.hand, self._beyond)
             self._left = who.steps(self._beyond / _SLOWEST)
         self._left -= 1
         if self._left < 0 or lateral(situation.hand, self._via) < 0.01:
@@ -61,13 +61,15 @@ class Overshoot(Mistake):
         return heading(situation.hand, self._via), who.last[1]
 
     def _arrived(self, who: "Demonstrator", situation: Situation) -> Point | None:
-        """Where the way across began that has just come to its end; None at all other times."""
-        target, _ = who.wanted()
-        if lateral(situation.hand, target) > LEAD / 2:
-            self._begin = self._begin or situation.hand
+        """Where the hand comes from that has just travelled to where it has to be; None at all other times."""
+        hand, (target, _) = situation.hand, who.wanted()
+        if lateral(hand, target) > LEAD / 2:
+            self._behind = _towed(self._behind or hand, hand)
             return None
-        begin, self._begin = self._begin, None
-        return begin if begin is not None and lateral(begin, situation.hand) > _WAY else None
+        if target[2] > hand[2] + 0.002:
+            return None  # too low: it rises before it goes on
+        behind, self._behind = self._behind, None
+        return behind if behind is not None and lateral(behind, hand) > 0.8 * _ROPE else None
 
 
 class Jitter(Mistake):
@@ -89,6 +91,13 @@ class Jitter(Mistake):
         (x, y, z), grip = wish
         dx, dy, dz = self._random.normal(0, self._sigma, 3).tolist()
         return (x + dx, y + dy, z + dz), grip
+
+
+def _towed(behind: Point, hand: Point) -> Point:
+    """Where a point is that was `behind` before the hand drew it along."""
+    x, y, z = hand
+    share = min(1.0, _ROPE / max(lateral(behind, hand), 1e-9))
+    return x + share * (behind[0] - x), y + share * (behind[1] - y), z
 
 
 def _ahead(before: Point, now: Point, metres: float) -> Point:

@@ -18,7 +18,7 @@ CLEAR_X, CLEAR_Y = 0.145, 0.12
 _FLOOR = 0.004
 """Height in metres of a bin's floor; its sides end at 0.024."""
 _MARGIN = 0.015
-"""A cube's middle can come no closer than this to a side, in metres."""
+"""How far from a side a cube's middle must be, in metres: less than it is when the cube touches the side from within."""
 _LOW = 0.01
 """Metres by which a cube may be higher than one that lies flat in the bin: more, and it is still falling or leans."""
 _SPOT = 0.037
@@ -31,8 +31,8 @@ _LOWEST = 0.022
 
 def over(situation: Situation, cube: int, bin_: int) -> bool:
     """Whether the cube is over or in the bin, at whatever height."""
-    (x, y, _), (middle, centre, _) = situation.objects[cube], situation.objects[bin_]
-    return max(abs(x - middle), abs(y - centre)) < HALF - _MARGIN
+    at, middle = situation.objects[cube], situation.objects[bin_]
+    return max(abs(at[0] - middle[0]), abs(at[1] - middle[1])) < HALF - _MARGIN
 
 
 def placed(situation: Situation, cube: int, bin_: int) -> bool:
@@ -64,7 +64,7 @@ def put_in(situation: Situation, cube: int, bin_: int, place: Point, offset: Poi
 
 
 def just_missed(random: np.random.Generator) -> Point:
-    """A displacement in metres from the front spot to the table in front of the bin, a little above its side."""
+    """A displacement in metres from the front spot to over the table in front of the bin, as high as what is picked."""
     sideways, short = random.uniform((-0.03, 0.12), (0.03, 0.135))
     return float(sideways), float(_SPOT - short), 0.045
 

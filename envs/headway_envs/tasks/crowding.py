@@ -8,14 +8,19 @@ _FINGER_OUTSIDE, _FINGER_SIDE = OPENED / 2 + 0.012, 0.01
 """From the middle of the open hand to the far side of a finger in x, and to its edge in y, in metres."""
 _SLACK = 0.004
 _ENTRANCE = 0.07
-"""From the middles of the cubes to where the hand comes down in front of them or behind, in metres."""
-_ALMOST = 0.03
-"""Metres from a cube at which the fingers have pushed away what was beside it."""
-_SLIDE = 0.006
-_ASKEW = 1.45
+"""From the middle of the nearer cube to where the hand comes down in front of both or behind, in metres."""
 _REACH_Y = (-0.22, 0.24)
-_ASTRIDE = 0.016
-"""Metres by which a hand low above the table may be off a cube, in x, without a finger touching it."""
+"""Where the hand may come down, in metres."""
+_LANE = 0.016
+"""Metres by which an open hand may be off a cube, in x, without a finger touching it."""
+_ALONG, _ALMOST = 0.11, 0.03
+"""Metres in y within which a low hand goes straight for a cube that has another beside it, and for one that has none:
+from _ALMOST on, the fingers have pushed the other away."""
+_HIGHER = 0.006
+"""How much higher than the cube the hand is as it goes in, and how far ahead its target runs as it lifts a cube that
+it holds askew, in metres: slowly, since fingers that close as usual pass through that too."""
+_DIAGONAL = 1.45
+"""Opening, in edges of the cube, below which fingers around it touch it however it is turned."""
 
 
 def pick_up_among(situation: Situation, number: int, others: tuple[int, ...]) -> Wish:
@@ -24,34 +29,42 @@ def pick_up_among(situation: Situation, number: int, others: tuple[int, ...]) ->
     hand, cube = situation.hand, situation.objects[number]
     if grasped(situation, number):
         return pick_up(situation, number)
-    if between(hand, cube) and situation.opening < _ASKEW * situation.edge:
-        # closed on two edges of a cube that stands askew: from high enough it falls otherwise
-        high = cube[2] > rest(situation) + situation.edge + 0.03
-        return (hand, 1.0) if high else ((hand[0], hand[1], hand[2] + _SLIDE), -1.0)
-    if between(hand, cube) and lateral(hand, cube) < 0.011:
-        return pick_up(situation, number)
+    if between(hand, cube):
+        if situation.opening < _DIAGONAL * situation.edge:
+            return _turn(situation, number)
+        if lateral(hand, cube) < 0.011:
+            return pick_up(situation, number)
     close = [other for other in others if _too_close(cube, situation.objects[other], situation.edge)]
-    if _astride(hand, cube, _ENTRANCE + 0.04 if close else _ALMOST):
-        return (cube[0], hand[1] + clamp(cube[1] - hand[1], -LEAD, LEAD), cube[2] + _SLIDE), 1.0
+    if _astride(hand, cube, _ALONG if close else _ALMOST):
+        return (cube[0], hand[1] + clamp(cube[1] - hand[1], -LEAD, LEAD), cube[2] + _HIGHER), 1.0
     if close:
         return heading(hand, _entrance(cube, situation.objects[close[0]])), 1.0
     return pick_up(situation, number)
 
 
+def _turn(situation: Situation, number: int) -> Wish:
+    """Lift a cube that the fingers hold by two of its edges, and let it fall from high enough to land otherwise."""
+    x, y, z = hand = situation.hand
+    if situation.objects[number][2] > rest(situation) + situation.edge + 0.03:
+        return hand, 1.0
+    return (x, y, z + _HIGHER), -1.0
+
+
 def _astride(hand: Point, cube: Point, within: float) -> bool:
     """Whether the hand is as low as the cube and only has to go straight on, by no more than `within` metres."""
     across, along = abs(hand[0] - cube[0]), abs(hand[1] - cube[1])
-    return across < _ASTRIDE and along < within and abs(hand[2] - cube[2] - _SLIDE) < 0.014
+    return across < _LANE and along < within and abs(hand[2] - cube[2] - _HIGHER) < 0.014
 
 
 def _too_close(cube: Point, other: Point, edge: float) -> bool:
+    """Whether a finger that comes down beside the cube lands on the other."""
     across, along, above = (abs(a - b) for a, b in zip(cube, other, strict=True))
     beside = edge / 2 < across < _FINGER_OUTSIDE + edge / 2 + _SLACK
     return beside and along < _FINGER_SIDE + edge / 2 + _SLACK and above < edge
 
 
 def _entrance(cube: Point, other: Point) -> Point:
-    """On the side to which the cube stands out, unless that is out of reach."""
+    """Where the hand comes down: on the side to which the cube stands out, unless that is out of reach."""
     before, behind = min(cube[1], other[1]) - _ENTRANCE, max(cube[1], other[1]) + _ENTRANCE
     stands_out = cube[1] < other[1]
     in_front = before > _REACH_Y[0] and (stands_out or behind > _REACH_Y[1])

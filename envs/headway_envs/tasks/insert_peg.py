@@ -56,7 +56,7 @@ class InsertPeg(Task):
         "pick up the red peg and push it down into the square hole",
     )
     stage_names = ("pick-peg", "align-peg", "insert-peg")
-    proportions = (0.385, 0.365, 0.25)
+    proportions = (0.38, 0.37, 0.25)
     objects = ("red peg", "blue peg", "socket")
     to_place = (_PEG,)
     confusable = (_PEG, 1)
@@ -155,11 +155,12 @@ def _insert(situation: Situation, place: Point) -> Wish:
     if off > _NEAR:
         return _carry(situation, place)
     entered = peg[2] < z + WALL - 0.001
-    slipped = entered and hand[2] < peg[2]  # the fingers stand on the walls: take the peg anew
-    if slipped or (off < _ALIGNED and peg[2] < z + 0.005):
+    slipped = entered and hand[2] < peg[2]  # the peg is stuck; once it stands in the hole, it can be taken anew
+    if (slipped and peg[2] < z + 0.025) or (off < _ALIGNED and peg[2] < z + 0.005):
         return hand, 1.0
     waits = z + WALL + _HOVER
-    if not entered and (off > _CENTRED or peg[2] > waits + 0.008):
+    lowers = entered or (off < _CENTRED and peg[2] < waits + 0.008)
+    if slipped or not lowers:
         return heading(hand, _hand_for(situation, (x, y, waits))), -1.0
     x, y, z = _hand_for(situation, place)
     return (x, y, max(z, hand[2] - _GENTLY)), -1.0

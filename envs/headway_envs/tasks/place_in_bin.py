@@ -23,7 +23,7 @@ class PlaceInBin(Task):
         "the red cube belongs in the bin: put it there",
     )
     stage_names = ("pick-cube", "place-in-bin")
-    proportions = (0.5, 0.5)
+    proportions = (0.43, 0.57)
     objects = ("red cube", "blue cube", "bin")
     to_place = (_TARGET,)
     confusable = (_TARGET, _OTHER)

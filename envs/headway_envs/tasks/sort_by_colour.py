@@ -39,7 +39,7 @@ class SortByColour(Task):
     scene = "sort_by_colour"
     instructions = _PHRASES[0]
     stage_names = ("pick-red", "place-red", "pick-blue", "place-blue")
-    proportions = (0.25, 0.25, 0.25, 0.25)
+    proportions = (0.175, 0.25, 0.32, 0.255)
     objects = ("red cube", "blue cube", "left bin", "right bin")
     variants = len(_PHRASES)
     to_place = (_RED, _BLUE)
