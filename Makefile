@@ -1,16 +1,22 @@
-.PHONY: demo test lint format types wheel setup help
+.PHONY: demo test test-metaworld lint format types wheel setup setup-metaworld help
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: ## make .venv with everything needed
 	@scripts/setup.sh
+
+setup-metaworld: ## make .venv-metaworld, where the metaworld/ tasks run
+	@scripts/setup_metaworld.sh
 
 demo: setup ## run the main job: collect, train, score, judge, report (under 8 minutes)
 	@.venv/bin/headway demo
 
 test: setup ## run all the tests
 	@.venv/bin/python -m pytest
+
+test-metaworld: setup-metaworld ## run the tests that need Meta-World
+	@.venv-metaworld/bin/python -m pytest tests/envs/metaworld
 
 lint: setup ## style, and formatting without changing anything
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

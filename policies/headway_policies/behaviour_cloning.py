@@ -74,6 +74,7 @@ class ClonedPolicy:
         """What it sees and answers."""
         return self.network.shape.signature
 
+    @one_thread()
     def act(self, state: Array, environment_state: Array) -> Array:
         """The actions to carry out next, float32 (executed, action_dim), from state (dim,) and environment (dim,)."""
         with torch.inference_mode():

@@ -5,8 +5,8 @@ Meta-World's own criterion is met. What is left of each part is measured in metr
 
     reach   the hand's way to where it touches the thing
     grasp   what the fingers still have to close
-    move    what Meta-World's criterion still misses, the climb over what is in between, the tool's way to what it
-            acts on, and, should the thing be lost, the hand's way back to it and the fingers' closing
+    move    what Meta-World's criterion still misses, the climb over what is in between and the tool's way to what it
+            acts on; should the thing be lost, also the hand's way back to it and the fingers' closing
 
     progress = P_{k-1} + a_k f,  f = 1 - left / left at the episode's first moment
 
@@ -59,8 +59,9 @@ class Scale:
         last = len(self._task.stage_names) - 1
         hand, fingers = _hand_left(self._task, now), _fingers_left(self._task, now)
         if stage == last:
-            lost = max(0.0, hand - LOST)
-            return 1 - (_way_left(self._task, now) + lost + (fingers if lost else 0.0)) / self._way
+            way, lost = _way_left(self._task, now), max(0.0, hand - LOST)
+            # at most as much again: a thing that slides on by itself gets there without the hand
+            return 1 - (way + min(way, lost + (fingers if lost else 0.0))) / self._way
         return 1 - hand / self._hand if stage == 0 else 1 - fingers / self._fingers
 
 

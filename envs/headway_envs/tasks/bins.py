@@ -18,7 +18,7 @@ CLEAR_X, CLEAR_Y = 0.145, 0.12
 _FLOOR = 0.004
 """Height in metres of a bin's floor; its sides end at 0.024."""
 _MARGIN = 0.015
-"""How far from a side a cube's middle must be, in metres: less than it is when the cube touches the side from within."""
+"""How far from a side a cube's middle must be, in metres: less than that of a cube that touches it from within."""
 _LOW = 0.01
 """Metres by which a cube may be higher than one that lies flat in the bin: more, and it is still falling or leans."""
 _SPOT = 0.037
