@@ -12,7 +12,7 @@ Point = tuple[float, float, float]
 Wish = tuple[Point, float]
 """The hand's target in metres, and its grip from -1 (closed) to 1 (open): what every expert asks of its robot."""
 
-TRAVEL_HEIGHT = 0.15
+TRAVEL_HEIGHT = 0.16
 """Height at which the hand, also with a cube, passes over everything there is."""
 LEAD = 0.018
 """How far ahead of the hand its target runs while it travels: about 0.2 m/s with the hand's lag of 62 ms."""

@@ -127,11 +127,12 @@ def test_a_dropped_thing_falls_from_the_air_and_nobody_looks(record_states):
         assert np.ptp(hand(made)[height < 0.03][-20:], axis=0).max() < 0.3
 
 
-@pytest.mark.parametrize("task_id", ["stack-three", "sort-by-colour", "tidy-drawer"])
-def test_who_lost_one_thing_goes_on_with_the_next(record_states, task_id):
-    for seed in SEEDS:
-        expert, made = (record_states(task_id, seed, kind) for kind in ("expert", "near-miss"))
-        assert abs(len(made) - len(expert)) < 4 * made.fps
+@pytest.mark.parametrize("kind", ["drop", "near-miss"])
+@pytest.mark.parametrize("task_id", ["stack-three", "sort-by-colour"])
+def test_who_lost_one_thing_goes_on_with_the_next(record_states, task_id, kind):
+    for seed in range(4):
+        made = record_states(task_id, seed, kind)
+        assert len(made) - len(record_states(task_id, seed)) < 7 * made.fps
 
 
 def test_near_misses_are_near(record_states):
@@ -223,12 +224,16 @@ def test_a_trembling_hand_wants_to_go_here_and_there(record_states):
 
 
 def test_who_abandons_lets_go_and_ends_where_the_hand_started(record_states):
-    for seed in range(4):
-        made = record_states("lift", seed, "abandon")
+    carried = []
+    for seed in range(6):
+        made = record_states("place-in-bin", seed, "abandon")
+        height = place(made, "place-in-bin", "red cube")[:, 2]
         assert np.linalg.norm(hand(made)[-1] - hand(made)[0]) < 0.05
-        assert place(made, "lift", "red cube")[-1, 2] < 0.03
+        assert height[-1] < 0.06
         given_up = labelled(made, "abandon")
         assert given_up[given_up.argmax() :].all()
+        carried.append(height[given_up.argmax()] > 0.08)
+    assert any(carried)
 
 
 @pytest.mark.parametrize("fps", [20, 30])

@@ -88,7 +88,7 @@ _TASKS = (
         approach=0.17,
     ),
     MetaWorldTask(
-        "dial-turn", ("reach", "turn"), (0.54, 0.46), (50, 50), 0.07, contact=(0.053, 0.005, 0.091), slack=0.04
+        "dial-turn", ("reach", "turn"), (0.44, 0.56), (50, 50), 0.07, contact=(0.053, 0.005, 0.091), slack=0.04
     ),
     MetaWorldTask(
         "disassemble",
@@ -121,10 +121,10 @@ _TASKS = (
         "drawer-open", ("reach", "open"), (0.77, 0.23), (50, 50), 0.03, contact=(-0.001, -0.019, -0.017), approach=0.22
     ),
     MetaWorldTask(
-        "faucet-close", ("reach", "turn"), (0.67, 0.33), (50, 50), 0.07, contact=(0.022, 0.041, 0.021), slack=0.045
+        "faucet-close", ("reach", "turn"), (0.58, 0.42), (50, 50), 0.07, contact=(0.022, 0.041, 0.021), slack=0.045
     ),
     MetaWorldTask(
-        "faucet-open", ("reach", "turn"), (0.67, 0.33), (50, 50), 0.07, contact=(-0.022, 0.035, 0.024), slack=0.045
+        "faucet-open", ("reach", "turn"), (0.64, 0.36), (50, 50), 0.07, contact=(-0.022, 0.035, 0.024), slack=0.045
     ),
     MetaWorldTask(
         "hammer",

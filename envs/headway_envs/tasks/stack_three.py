@@ -32,7 +32,7 @@ _ASIDE = ((0.215, 0.0), (0.215, -0.11), (0.215, 0.11))
 
 class StackThree(Task):
     id = "stack-three"
-    version = 1
+    version = 2
     scene = "stack_three"
     instructions = (
         "put the red cube on the blue cube, then the green cube on top",

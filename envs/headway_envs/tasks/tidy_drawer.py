@@ -41,7 +41,7 @@ _TARGET = 0
 
 class TidyDrawer(Task):
     id = "tidy-drawer"
-    version = 1
+    version = 2
     scene = "tidy_drawer"
     instructions = (
         "put the red cube in the drawer and close it",
