@@ -86,6 +86,8 @@ class Recorder(EpisodeRecorder):
         for camera in options.cameras:
             self.simulator.check_camera(camera)
             self.simulator.frame(camera, options.size, options.size)  # a machine that cannot draw says so now
+        if options.value is not None:
+            options.value.policy.start(self.simulator, np.random.default_rng(0))  # one that does not fit says so now
         self.fps = self.simulator.fps
         self.kinds = kinds_of(self.task)
         self.state_names = self.simulator.robot.state_names

@@ -74,15 +74,17 @@ def test_the_same_seed_gives_the_same_policy_and_another_seed_another(contradict
 
 def test_the_policy_does_not_depend_on_the_number_of_threads_and_leaves_it_alone(contradiction):
     before = torch.get_num_threads()
-    policies = []
+    policies, used = [], []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             policies.append(clone(contradiction, np.ones(80), SMALL).policy)
+            policies[-1].network.register_forward_hook(lambda *_: used.append(torch.get_num_threads()))
             policies[-1].act(contradiction.state[0], contradiction.environment_state[0])
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+    assert used == [1, 1]
     assert np.array_equal(*(first_actions(policy, contradiction) for policy in policies))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from headway.errors import CheckpointError
+from headway_envs.recording import Recorder, RecordingOptions, ValueOptions
 from headway_envs.seeds import unseen_seeds
 from headway_envs.simulator import Simulator
 from headway_envs.tasks import find_task
@@ -44,10 +45,12 @@ def test_undisturbed_it_does_to_the_last_step_what_an_evaluation_sees(folder, go
     situation = simulator.reset(TASK.layout(layout_seed))
     step = load_rollout_policy(folder, disturbance=0).start(simulator, np.random.default_rng(0))
     done = []
-    while not all(done[-10:]) or len(done) < 10:
+    for _ in range(seen.steps):
         situation = step(situation)
         done.append(TASK.success(situation))
-    assert (seen.success, seen.steps) == (True, len(done))
+    # an evaluation ends when the task has stayed done for half a second
+    assert seen.success
+    assert done[-11:] == [False] + [True] * 10
 
 
 def test_rollouts_differ_by_their_disturbance_and_by_nothing_else(folder, simulator):
@@ -90,3 +93,9 @@ def test_a_policy_for_another_robot_is_refused_before_the_first_step(folder):
 def test_a_folder_without_a_policy_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="holds no policy"):
         load_rollout_policy(tmp_path)
+
+
+def test_a_collection_with_a_policy_of_another_robot_is_refused_before_it_begins(folder):
+    value = ValueOptions(1, load_rollout_policy(folder))
+    with pytest.raises(CheckpointError):
+        Recorder("tidy-drawer", RecordingOptions(robot="arm", cameras=(), value=value))

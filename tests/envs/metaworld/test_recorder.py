@@ -6,7 +6,7 @@ from headway_envs.metaworld.recorder import MetaWorldRecorder, recorder_with
 from headway_envs.recording import RecordingOptions
 
 TASKS = ("drawer-open", "basketball", "peg-insert-side", "stick-push", "door-close", "window-open")
-"""Among them those that Meta-World lays out from what an earlier episode left behind."""
+"""In some of them Meta-World writes the layout into its model, where it stays."""
 
 
 def test_a_seed_gives_the_same_episode_to_the_last_bit_whatever_was_recorded_before(recorder_of):

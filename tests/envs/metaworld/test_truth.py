@@ -1,13 +1,70 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from headway.episodes import Truth
 from headway_envs.metaworld.catalogue import METAWORLD_TASKS
+from headway_envs.metaworld.criteria import Missing
 from headway_envs.metaworld.measuring import measure_proportions, measure_task
+from headway_envs.metaworld.simulator import Reading
+from headway_envs.metaworld.task import MetaWorldTask
 from headway_envs.metaworld.truth import Scale
 
 NAMES = [task.name for task in METAWORLD_TASKS.values()]
+
+
+def reading(hand=(0, 0, 0.2), opening=1.0, thing=(0.1, 0, 0), metres=0.2, success=False):
+    """A moment of a made-up task: a thing that has to get 0.2 m along x."""
+    observation = np.zeros(39)
+    observation[:7] = (*hand, opening, *thing)
+    return Reading(observation, Missing(metres, np.array(thing), np.array((0.3, 0, 0))), success, 0.0)
+
+
+MADE_UP = MetaWorldTask(
+    "made-up", ("reach", "grasp", "carry"), (0.5, 0.1, 0.4), (50, 50), 0.0, contact=(0.0, 0.0, 0.0), slack=0.0, grip=0.5
+)
+HOLDING = {"thing": (0.2, 0, 0), "metres": 0.1, "opening": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("now", "stage", "progress"),
+    [
+        (reading(), 0, 0.0),
+        (reading(hand=(0.05, 0, 0.1)), 0, 0.25),
+        (reading(hand=(0.1, 0, 0)), 1, 0.5),
+        (reading(hand=(0.1, 0, 0), opening=0.75), 1, 0.55),
+        (reading(hand=(0.1, 0, 0), opening=0.5), 2, 0.6),
+        (reading(hand=(0.2, 0, 0), **HOLDING), 2, 0.8),
+        # lost on the way: what the hand has to go back, beyond what counts as slipping, is to be done too
+        (reading(hand=(0.2, 0, 0.085), **HOLDING), 2, 0.7),
+        # but a thing that slides on alone needs no hand
+        (reading(hand=(0, 0, 0.5), thing=(0.299, 0, 0), metres=0.001), 2, 0.996),
+        # within the distance that Meta-World asks for, but not as it asks
+        (reading(hand=(0.3, 0, 0), thing=(0.3, 0, 0), metres=0.0, opening=0.5), 2, 0.999),
+        (reading(hand=(0, 0, 0.5), thing=(0.3, 0, 0), metres=0.0, success=True), 2, 1.0),
+    ],
+)
+def test_progress_counts_the_metres_that_are_left_of_each_stage(now, stage, progress):
+    scale = Scale(MADE_UP, reading())
+    assert scale.stage(now) == stage
+    assert scale.progress(now) == pytest.approx(progress, abs=1e-9)
+
+
+def test_a_wall_makes_the_way_longer():
+    over = replace(MADE_UP, clearance=0.1)
+    start, lifted = reading(), reading(hand=(0.1, 0, 0.1), opening=0.5, thing=(0.1, 0, 0.1), metres=0.2)
+    assert Scale(over, start).progress(lifted) == pytest.approx(0.6 + 0.4 / 3)
+    assert Scale(MADE_UP, start).progress(lifted) == pytest.approx(0.6)
+
+
+def test_a_hand_that_must_come_from_above_gets_nearer_by_rising():
+    from_above = replace(MADE_UP, approach=0.3)
+    start = reading(hand=(0, 0, 0))
+    risen = reading(hand=(0, 0, 0.2))
+    assert Scale(from_above, start).progress(risen) > 0.1
+    assert Scale(MADE_UP, start).progress(risen) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
