@@ -34,9 +34,9 @@ def lost(progress):
 
 
 def all_of(record_states, kind):
-    """An episode of that kind for each task that has it and each seed, and the expert's beside it."""
+    """An episode of that kind for each task that has it, and the expert's beside it."""
     tasks = [task_id for task_id, task in TASKS.items() if kind in kinds_of(task)]
-    return [(record_states(task_id, seed, kind), record_states(task_id, seed)) for task_id in tasks for seed in SEEDS]
+    return [(record_states(task_id, 1, kind), record_states(task_id, 1)) for task_id in tasks]
 
 
 @pytest.mark.parametrize("kind", ["hesitate", "detour", "regress", "overshoot", "jitter"])
@@ -51,7 +51,7 @@ def test_these_leave_nearly_all_tasks_undone(record_states, kind):
     made = [made for made, _ in all_of(record_states, kind)]
     assert np.mean([one.truth.succeeded for one in made]) < 0.15
     # most of them never succeeded on the way, but for those that had to
-    assert np.mean([one.truth.success.any() for one in made]) == pytest.approx(kind == "undo", abs=0.25)
+    assert np.mean([one.truth.success.any() for one in made]) == pytest.approx(float(kind == "undo"), abs=0.25)
     assert np.mean([len(one) / one.fps < 20 for one in made]) > 0.85
 
 

@@ -19,7 +19,6 @@ STEP = 0.01
 """Metres by which an action of 1 moves the hand's target, in each direction."""
 
 _UPSIDE_DOWN = ("corner", "corner2", "corner3", "corner4")
-_LAYOUT = ("body_pos", "site_pos")  # what Meta-World writes into the model when it lays things out
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,11 @@ class MetaWorldSimulator:
         self._env._freeze_rand_vec = False
         self._env.seeded_rand_vec = True
         self._env._set_task_called = True
-        self._untouched = {name: getattr(self._env.model, name).copy() for name in _LAYOUT}
         self._renderers: dict[int, FrameRenderer] = {}
 
     def reset(self, seed: int) -> Reading:
         """Start from the layout of that seed."""
         env = self._env
-        # without these two a layout would depend on those before it
-        for name, values in self._untouched.items():
-            getattr(env.model, name)[:] = values
-        mujoco.mj_resetData(env.model, env.data)
         env.seed(seed)
         env.reset()
         # Meta-World's first observation still has some objects where they were before

@@ -1,6 +1,6 @@
 """Cubes in the hand: when one is grasped, how far it still is, and how the expert picks it up and puts it down."""
 
-from headway_envs.motion import LEAD, Point, Wish, clamp, heading, journey, lateral
+from headway_envs.motion import LEAD, TRAVEL_HEIGHT, Point, Wish, clamp, heading, journey, lateral
 from headway_envs.tasks.base import Layout, Situation
 
 LIFT = 0.04
@@ -56,7 +56,7 @@ def to_pick(situation: Situation, number: int) -> float:
     return reach + max(0.0, opening - held_opening(situation)) + max(0.0, rest(situation) + LIFT - place[2])
 
 
-def to_place(situation: Situation, number: int, place: Point, within: float) -> float:
+def to_place(situation: Situation, number: int, place: Point, within: float, above: float = TRAVEL_HEIGHT) -> float:
     """Metres of travel still to go until a picked cube is let go within `within` metres of `place`, in x and in y."""
     x, y, _ = held = situation.objects[number]
     target = (
@@ -64,7 +64,7 @@ def to_place(situation: Situation, number: int, place: Point, within: float) -> 
         clamp(y, place[1] - within, place[1] + within),
         place[2],
     )
-    return journey(held, target) + max(0.0, released_opening(situation) - situation.opening)
+    return journey(held, target, above) + max(0.0, released_opening(situation) - situation.opening)
 
 
 def pick_up(situation: Situation, number: int, clear: bool = True) -> Wish:
@@ -82,14 +82,20 @@ def arrived(held: Point, target: Point) -> bool:
     return lateral(held, target) < 0.012 and held[2] < target[2] + 0.007
 
 
-def put_down(situation: Situation, number: int, place: Point, offset: Point = (0.0, 0.0, 0.0)) -> Wish:
-    """Carry a grasped cube to `place` displaced by `offset`, and let it go there."""
+def put_down(
+    situation: Situation,
+    number: int,
+    place: Point,
+    offset: Point = (0.0, 0.0, 0.0),
+    above: float = TRAVEL_HEIGHT,
+) -> Wish:
+    """Carry a grasped cube, at the height `above`, to `place` displaced by `offset`, and let it go there."""
     hand, held = situation.hand, situation.objects[number]
     target = (place[0] + offset[0], place[1] + offset[1], place[2] + offset[2])
     if arrived(held, target):
         return hand, 1.0
     x, y, z = (target[axis] + hand[axis] - held[axis] for axis in range(3))
-    return heading(hand, (x, y, z)), -1.0
+    return heading(hand, (x, y, z), above), -1.0
 
 
 def take_back(situation: Situation, layout: Layout, numbers: tuple[int, ...]) -> Wish | None:

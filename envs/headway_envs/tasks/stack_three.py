@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from headway_envs.motion import Point, Wish, heading, lateral
+from headway_envs.motion import TRAVEL_HEIGHT, Point, Wish, heading, lateral
 from headway_envs.tasks.base import CUBE, Layout, Situation, Task
 from headway_envs.tasks.grasping import (
     LIFT,
@@ -71,7 +71,7 @@ class StackThree(Task):
         cube = _FIRST if stage < 2 else _SECOND
         if stage % 2 == 0:
             return to_pick(situation, cube)
-        return to_place(situation, cube, self.place(situation, cube), within=0.008)
+        return to_place(situation, cube, self.place(situation, cube), within=0.008, above=_above(situation))
 
     def canonical(self, stage: int, layout: Layout) -> Situation:
         cube = _FIRST if stage < 2 else _SECOND
@@ -106,7 +106,12 @@ class StackThree(Task):
             return put_down(situation, held, _aside(situation, held))
         if stage % 2 == 0:
             return pick_up(situation, cube if blocking is None else blocking)
-        return put_down(situation, cube, self.place(situation, cube), offset)
+        return put_down(situation, cube, self.place(situation, cube), offset, _above(situation))
+
+
+def _above(situation: Situation) -> float:
+    """Height in metres at which a cube is carried: larger cubes make a higher tower to pass over."""
+    return TRAVEL_HEIGHT + 2 * max(0.0, situation.edge - CUBE)
 
 
 def _placed(situation: Situation, cube: int) -> bool:
