@@ -17,7 +17,7 @@ TRAVEL_HEIGHT = 0.15
 LEAD = 0.018
 """How far ahead of the hand its target runs while it travels: about 0.2 m/s with the hand's lag of 62 ms."""
 NEAR, FAR = 0.008, 0.035
-"""Within NEAR of the target, seen from above, the hand may be as low as it; beyond FAR it must be as high as it travels."""
+"""Within NEAR of the target, seen from above, the hand may be as low as it; beyond FAR it must be at full height."""
 
 
 def lateral(a: Point, b: Point) -> float:
