@@ -69,6 +69,12 @@ def test_reaching_toward_the_red_cube_raises_progress_and_toward_the_blue_one_do
     assert progress(task, blue, layout) == progress(task, layout, layout)
 
 
+def test_a_cube_lifted_half_the_way_is_half_way_through_the_lift(task):
+    layout = task.layout(0)
+    halfway = progress(task, held(layout, REST + HIGH / 2), layout)
+    assert halfway == pytest.approx(task.proportions[0] + task.proportions[1] / 2)
+
+
 def test_dropping_the_lifted_cube_lowers_progress(task):
     layout = task.layout(1)
     up = held(layout, REST + 0.1)

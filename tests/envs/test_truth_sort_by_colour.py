@@ -195,14 +195,14 @@ def test_the_expert_sorts_the_cubes_while_it_is_pushed_about_and_they_stay_sorte
 @pytest.mark.parametrize(("robot", "edge"), [("arm", 0.058), ("arm", 0.042), ("gripper", CUBE)])
 def test_the_expert_puts_right_what_lies_in_the_wrong_bins_even_close_to_their_sides(task, robot, edge):
     simulator = Simulator(task, robot)
-    for variant in (0, 1):
+    touching = 0.075 - edge / 2 - 0.001
+    finger_above_side = 0.078 - 0.051
+    for variant, dx in ((0, touching), (1, finger_above_side), (1, -touching)):
         layout = replace(task.layout(SEED, edge), variant=variant)
-        red, blue = bins(layout)
-        far = 0.075 - edge / 2 - 0.001
-        for cube, bin_, dx in ((RED, blue, far), (BLUE, red, -far)):
+        for cube, bin_, side in zip((RED, BLUE), reversed(bins(layout)), (1, -1), strict=True):
             x, y, _ = layout.objects[bin_]
-            layout = layout.with_object(cube, (x + dx, y, 0.005 + edge / 2))
+            layout = layout.with_object(cube, (x + side * dx, y - 0.01, 0.005 + edge / 2))
         situation = simulator.reset(layout, Look(edge=edge))
         for _ in range(20 * simulator.fps):
             situation = simulator.step(simulator.command(task.act(situation)))
-        assert task.success(situation)
+        assert task.success(situation), (variant, dx)

@@ -8,8 +8,8 @@ import numpy as np
 
 from headway_envs.motion import Point, Wish
 from headway_envs.tasks.base import Situation
-from headway_envs.tasks.crowding import pick_up_among
-from headway_envs.tasks.grasping import grasped, put_down, rest
+from headway_envs.tasks.crowding import around_cube, pick_up_among
+from headway_envs.tasks.grasping import between, grasped, put_down, rest
 
 HALF = 0.075
 """Metres from the middle of a bin to the inside of each of its four sides."""
@@ -25,7 +25,7 @@ _SPOT = 0.037
 """From the middle of a bin to each of its two spots, towards and away from the camera, in metres."""
 _RAISED = 0.012
 """How much higher than usual a cube near a bin's side is grasped, in metres: the fingers end above the side."""
-_LOWEST = 0.022
+_LOWEST = 0.026
 """Height in metres of a hand whose fingers all but touch a bin's floor: it lets go, however it holds the cube."""
 
 
@@ -50,10 +50,13 @@ def spot(situation: Situation, bin_: int, other: int) -> Point:
 
 def pick_from(situation: Situation, cube: int, other: int, bins: tuple[int, ...]) -> Wish:
     """Pick the cube up, from the table or out of one of the `bins`, though the `other` may be close to it."""
-    x, y, z = situation.objects[cube]
-    if any(_near(situation.objects[cube], situation.objects[bin_]) for bin_ in bins):
-        situation = situation.with_object(cube, (x, y, z + _RAISED))
-    return pick_up_among(situation, cube, (other,))
+    hand, here = situation.hand, situation.objects[cube]
+    if not any(_near(here, situation.objects[bin_]) for bin_ in bins):
+        return pick_up_among(situation, cube, (other,))
+    higher = here[0], here[1], here[2] + _RAISED
+    if around_cube(situation) and between(hand, higher) and not between(hand, here):
+        return hand, 1.0  # so high that it does not count as grasped
+    return pick_up_among(situation.with_object(cube, higher), cube, (other,))
 
 
 def put_in(situation: Situation, cube: int, bin_: int, place: Point, offset: Point) -> Wish:

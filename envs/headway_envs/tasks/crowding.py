@@ -20,7 +20,7 @@ _HIGHER = 0.006
 """How much higher than the cube the hand is as it goes in, and how far ahead its target runs as it lifts a cube that
 it holds askew, in metres: slowly, since fingers that close as usual pass through that too."""
 _DIAGONAL = 1.45
-"""Opening, in edges of the cube, below which fingers around it touch it however it is turned."""
+"""Of a cube's face, a little more, in edges."""
 
 
 def pick_up_among(situation: Situation, number: int, others: tuple[int, ...]) -> Wish:
@@ -30,7 +30,7 @@ def pick_up_among(situation: Situation, number: int, others: tuple[int, ...]) ->
     if grasped(situation, number):
         return pick_up(situation, number)
     if between(hand, cube):
-        if situation.opening < _DIAGONAL * situation.edge:
+        if around_cube(situation):
             return _turn(situation, number)
         if lateral(hand, cube) < 0.011:
             return pick_up(situation, number)
@@ -40,6 +40,11 @@ def pick_up_among(situation: Situation, number: int, others: tuple[int, ...]) ->
     if close:
         return heading(hand, _entrance(cube, situation.objects[close[0]])), 1.0
     return pick_up(situation, number)
+
+
+def around_cube(situation: Situation) -> bool:
+    """Whether the fingers, with a cube between them, touch it however it is turned."""
+    return situation.opening < _DIAGONAL * situation.edge
 
 
 def _turn(situation: Situation, number: int) -> Wish:
