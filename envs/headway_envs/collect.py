@@ -89,7 +89,6 @@ def collect(
     bar = tqdm(
         desc=f"collect {task_id}",
         total=episodes,
-        initial=0,
         unit="episode",
         disable=not show_progress,
         dynamic_ncols=True,
@@ -195,6 +194,7 @@ def _settings(
         **recorder.description,
         "cameras": list(options.cameras),
         "size": options.size,
+        "paraphrase": options.paraphrase,
         "mix": dict(shares),
         "seed": seed,
         "split": split,

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,8 @@ def test_a_finished_collection_is_left_alone_and_said_to_be_there(tmp_path, can_
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "demos").rglob("*")} == before
     with pytest.raises(OutputError, match="holds a collection with other settings"):
         made(tmp_path / "demos", seed=1)
+    with pytest.raises(OutputError, match="holds a collection with other settings"):
+        made(tmp_path / "demos", options=replace(GRIPPER, paraphrase=True))
 
 
 def test_a_killed_collection_goes_on_and_ends_with_the_same_bytes(tmp_path, can_draw, monkeypatch):
