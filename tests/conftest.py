@@ -82,6 +82,7 @@ class ToySource:
     format: str = "toy"
     fingerprint: str = "toy"
     stage_names: tuple[str, ...] | None = STAGES
+    dense_stage_names: tuple[str, ...] | None = None
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -99,6 +100,17 @@ class ToySource:
 
     def __iter__(self) -> Iterator[Episode]:
         return iter(self.episodes)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Features of test episodes are kept where the tests' other files are."""
+    before = os.environ.get("HEADWAY_CACHE")
+    os.environ["HEADWAY_CACHE"] = str(tmp_path_factory.mktemp("features"))
+    yield
+    os.environ.pop("HEADWAY_CACHE")
+    if before is not None:
+        os.environ["HEADWAY_CACHE"] = before
 
 
 @pytest.fixture

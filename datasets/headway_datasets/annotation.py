@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from headway.annotation import mean_proportions
 from headway.episodes import Stage
 from headway.errors import DatasetError
 
@@ -49,18 +50,13 @@ def stage_order(annotations: Sequence[tuple[Stage, ...]], preferred: Sequence[bo
     return order or None
 
 
-def mean_proportions(annotations: Sequence[tuple[Stage, ...]]) -> dict[str, float]:
-    """Each stage's share of an annotated episode's time, averaged over the episodes that have every stage.
+def declared_proportions(annotations: Sequence[tuple[Stage, ...]]) -> dict[str, float]:
+    """The stages of a dataset in order and their mean share of time, as LeRobot declares them beside the annotation.
 
-    SARM (arXiv 2509.25358), equation 1: the mean of the episodes' proportions, not the ratio of summed lengths.
-    Sums to 1; empty when no episode has a stage. Where none has every stage, all those annotated count.
+    The episodes that have every stage count (`headway.annotation.mean_proportions`); where none has, all those
+    annotated do. Empty when no episode has a stage.
     """
     order = stage_order(annotations, [None] * len(annotations)) or ()
     complete = [stages for stages in annotations if {stage.name for stage in stages} == set(order)]
-    shares = dict.fromkeys(order, 0.0)
     counted = complete or [stages for stages in annotations if stages]
-    for stages in counted:
-        total = sum(stage.end - stage.start for stage in stages)
-        for stage in stages:
-            shares[stage.name] += (stage.end - stage.start) / total / len(counted)
-    return shares
+    return dict(zip(order, mean_proportions(counted, order), strict=True)) if order else {}

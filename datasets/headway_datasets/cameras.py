@@ -42,6 +42,7 @@ class CameraSelection:
         self.cameras = tuple(cameras)
         self.episode_indices = source.episode_indices
         self.stage_names = source.stage_names
+        self.dense_stage_names = source.dense_stage_names
 
     def __len__(self) -> int:
         return len(self._source)

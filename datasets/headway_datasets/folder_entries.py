@@ -15,7 +15,7 @@ VIDEO_SUFFIXES = (".mp4", ".webm", ".gif", ".mkv", ".avi", ".mov", ".m4v")
 TABLES = ("episodes.csv", "episodes.json")
 KEYFRAMES = "annotated_keyframes.json"
 ONLY_CAMERA = "camera"
-COLUMNS = ("video", "instruction", "success", "stages")
+COLUMNS = ("video", "instruction", "success", "stages", "dense_stages")
 TRUE, FALSE, UNKNOWN = ("true", "yes", "1"), ("false", "no", "0"), ("", "none", "null")
 MARK = re.compile(r"(?P<name>.+):\s*(?P<start>\d+(?:\.\d+)?)(?P<s1>s?)\s*-\s*(?P<end>\d+(?:\.\d+)?)(?P<s2>s?)")
 
@@ -47,6 +47,7 @@ class Entry:
     instruction: str | None = None
     success: bool | None = None
     marks: tuple[Mark, ...] | None = None
+    dense_marks: tuple[Mark, ...] | None = None
 
 
 def read_entries(root: Path) -> list[Entry]:
@@ -156,13 +157,13 @@ def _listed_entry(root: Path, row: Mapping[str, Any]) -> Entry:
         entry = _folder_entry(path) if path.is_dir() else Entry({ONLY_CAMERA: path})
     if not entry.videos:
         raise ValueError("no video is named; fill `video` or a camera's column")
-    stages = row.get("stages")
-    marks = (parse_stages(stages) or None) if isinstance(stages, str) else _marks(stages)
+    marks = _marks(row, "stages")
     return replace(
         entry,
         instruction=_text(row.get("instruction")),
         success=_success(row.get("success")),
         marks=entry.marks if marks is None else marks,
+        dense_marks=_marks(row, "dense_stages"),
     )
 
 
@@ -177,10 +178,19 @@ def _inside(root: Path, column: str, name: object) -> Path:
     return path
 
 
-def _marks(stages: object) -> tuple[Mark, ...] | None:
-    """Stages of a JSON table: [{"name", "start", "end"}] in frames, or with "start_s" and "end_s" in seconds."""
+def _marks(row: Mapping[str, Any], column: str) -> tuple[Mark, ...] | None:
+    """The stages in one column of a table's row; raises ValueError, beginning with the column's name."""
+    stages = row.get(column)
     if stages is None:
         return None
+    try:
+        return (parse_stages(stages) or None) if isinstance(stages, str) else _listed_marks(stages)
+    except ValueError as error:
+        raise ValueError(f"{column}: {error}") from error
+
+
+def _listed_marks(stages: object) -> tuple[Mark, ...]:
+    """Stages of a JSON table: [{"name", "start", "end"}] in frames, or with "start_s" and "end_s" in seconds."""
     if not isinstance(stages, list) or not all(isinstance(stage, Mapping) for stage in stages):
         raise ValueError(f"stages should be a list of objects with name, start and end, got {stages!r}")
     marks = []

@@ -33,7 +33,8 @@ class Metadata:
         tasks: task index -> instruction.
         video_keys, image_keys: features that hold colour pictures, in mp4 files and in the parquet files.
         headway: `headway.json`, empty when there is none.
-        proportions: the annotated stages' shares of time, in the task's order; empty when not declared.
+        proportions: granularity (`sparse`, `dense`) -> the annotated stages' shares of time, in the task's order;
+            empty when not declared.
     """
 
     root: Path
@@ -43,7 +44,7 @@ class Metadata:
     video_keys: tuple[str, ...]
     image_keys: tuple[str, ...]
     headway: Mapping[str, Any]
-    proportions: Mapping[str, float]
+    proportions: Mapping[str, Mapping[str, float]]
 
     def data_path(self, row: Mapping[str, Any]) -> Path:
         """The parquet file with an episode's frames."""
@@ -80,8 +81,11 @@ def read_metadata(root: Path) -> Metadata:
         tasks=_read_tasks(root),
         video_keys=video_keys,
         image_keys=_picture_keys(info, "image"),
-        headway=_read_json(root / layout.HEADWAY) if (root / layout.HEADWAY).exists() else {},
-        proportions=_read_json(root / layout.PROPORTIONS) if (root / layout.PROPORTIONS).exists() else {},
+        headway=_read_optional(root / layout.HEADWAY),
+        proportions={
+            granularity: _read_optional(root / layout.PROPORTIONS.format(granularity=granularity))
+            for granularity in layout.GRANULARITIES
+        },
     )
     missing = sorted(path.relative_to(root) for path in metadata.files() if not path.is_file())
     if missing:
@@ -170,6 +174,11 @@ def _picture_keys(info: Mapping[str, Any], dtype: str) -> tuple[str, ...]:
         if entry.get("dtype") == dtype
         and not any((entry.get("info") or {}).get(name) for name in ("is_depth_map", "video.is_depth_map"))
     )
+
+
+def _read_optional(path: Path) -> dict[str, Any]:
+    """A file's JSON object; empty when there is no such file."""
+    return _read_json(path) if path.exists() else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import av
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headway.episodes import Array, Episode, Frames
+from headway.episodes import Array, Episode, Frames, Stage
 from headway.errors import InvalidValue
 from headway_datasets import lerobot_layout as layout
 from headway_datasets.stats import NAMES, PictureStats, Stats, column_stats, picture_sample
@@ -19,6 +19,13 @@ from headway_datasets.video import VideoEncoder
 TYPES = {"float32": pa.float32(), "int64": pa.int64(), "bool": pa.bool_()}
 PICTURE_STAT = pa.list_(pa.list_(pa.list_(pa.float64())))
 ROWS_IN_BATCH = 100
+ANNOTATION = {
+    layout.SUBTASK_NAMES: pa.string(),
+    layout.SUBTASK_STARTS: pa.int64(),
+    layout.SUBTASK_ENDS: pa.int64(),
+    layout.SUBTASK_START_TIMES: pa.float64(),
+    layout.SUBTASK_END_TIMES: pa.float64(),
+}
 
 # lerobot looks a task's text up in the index of a pandas table; this makes `task` that index
 TASKS_INDEX = {
@@ -188,13 +195,8 @@ class EpisodeTable:
             fields += [(f"stats/{key}/{name}", pa.list_(pa.int64()) if name == "count" else values) for name in NAMES]
         fields += [("meta/episodes/chunk_index", pa.int64()), ("meta/episodes/file_index", pa.int64())]
         fields += [("success", pa.bool_()), ("kind", pa.string())]
-        fields += [
-            ("sparse_subtask_names", pa.list_(pa.string())),
-            ("sparse_subtask_start_frames", pa.list_(pa.int64())),
-            ("sparse_subtask_end_frames", pa.list_(pa.int64())),
-            ("sparse_subtask_start_times", pa.list_(pa.float64())),
-            ("sparse_subtask_end_times", pa.list_(pa.float64())),
-        ]
+        for granularity in layout.GRANULARITIES:
+            fields += [(f"{granularity}_{name}", pa.list_(kind)) for name, kind in ANNOTATION.items()]
         path.parent.mkdir(parents=True, exist_ok=True)
         self._schema = pa.schema(fields)
         self._rows: list[dict[str, Any]] = []
@@ -214,7 +216,10 @@ class EpisodeTable:
             "success": episode.success,
             "kind": episode.kind,
         }
-        self._rows.append({**own, **row, **found, **_annotation(episode)})
+        marks = {layout.SPARSE: episode.stages, layout.DENSE: episode.dense_stages}
+        for granularity, stages in marks.items():
+            own |= _annotation(granularity, stages, episode.fps)
+        self._rows.append({**own, **row, **found})
         if len(self._rows) >= ROWS_IN_BATCH:
             self._flush()
 
@@ -236,18 +241,18 @@ class EpisodeTable:
         self._rows.clear()
 
 
-def _annotation(episode: Episode) -> dict[str, list[Any] | None]:
-    """lerobot's columns of stages: frames from the episode's start, and the same in seconds."""
-    stages = episode.stages
+def _annotation(granularity: str, stages: tuple[Stage, ...] | None, fps: float) -> dict[str, list[Any]]:
+    """lerobot's columns of stages: frames from the episode's start, and the same in seconds; none when unmarked."""
     if stages is None:
-        return dict.fromkeys(("sparse_subtask_names", "sparse_subtask_start_frames", "sparse_subtask_end_frames"))
-    return {
-        "sparse_subtask_names": [stage.name for stage in stages],
-        "sparse_subtask_start_frames": [stage.start for stage in stages],
-        "sparse_subtask_end_frames": [stage.end for stage in stages],
-        "sparse_subtask_start_times": [stage.start / episode.fps for stage in stages],
-        "sparse_subtask_end_times": [stage.end / episode.fps for stage in stages],
+        return {}
+    columns: dict[str, list[Any]] = {
+        layout.SUBTASK_NAMES: [stage.name for stage in stages],
+        layout.SUBTASK_STARTS: [stage.start for stage in stages],
+        layout.SUBTASK_ENDS: [stage.end for stage in stages],
+        layout.SUBTASK_START_TIMES: [stage.start / fps for stage in stages],
+        layout.SUBTASK_END_TIMES: [stage.end / fps for stage in stages],
     }
+    return {f"{granularity}_{name}": values for name, values in columns.items()}
 
 
 def _numbered(template: str, number: int, **names: str) -> str:

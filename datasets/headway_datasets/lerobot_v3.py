@@ -1,7 +1,7 @@
 """Reading LeRobot v3 datasets, without importing lerobot."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from headway_datasets.annotation import stage_order, stages_from_marks
 from headway_datasets.cameras import renamed
 from headway_datasets.fingerprint import fingerprint
 from headway_datasets.lerobot_meta import read_metadata, read_parquet
-from headway_datasets.video import VideoFrames
+from headway_datasets.video import VideoFrames, file_identity
 
 TRUTH = (layout.TRUTH_PROGRESS, layout.TRUTH_STAGE, layout.TRUTH_SUCCESS)
 MORE_TRUTH = (layout.TRUTH_IMPERFECTION, layout.TRUTH_VALUE, layout.TRUTH_VALUE_INTERVAL)
@@ -34,7 +34,8 @@ class LeRobotV3:
 
     - Cameras go by what follows `observation.images.`; depth cameras are left out.
     - The instruction is the task of the episode's first frame.
-    - Stages come from lerobot's annotation columns `sparse_subtask_*`, or the older `subtask_*`.
+    - Stages come from lerobot's annotation columns `sparse_subtask_*`, or the older `subtask_*`; dense stages from
+      `dense_subtask_*` alone.
     - `success` and `kind` are columns of the episode table that Headway adds, and are None elsewhere.
     - Truth comes from the features `truth.*` and `meta/headway.json`.
 
@@ -55,8 +56,11 @@ class LeRobotV3:
         self.cameras = tuple(self._cameras)
         self.episode_indices: Sequence[int] = tuple(self._meta.rows)
         self.fps = float(self._meta.info["fps"])
-        self._stages = {index: self._read_stages(index) for index in self.episode_indices}
-        self.stage_names = self._stage_names()
+        self._stages = {index: self._read_stages(index, layout.SPARSE) for index in self.episode_indices}
+        self._dense_stages = {index: self._read_stages(index, layout.DENSE) for index in self.episode_indices}
+        declared = self._meta.proportions[layout.SPARSE] or self._meta.headway.get("stage_names") or ()
+        self.stage_names = self._order(self._stages, declared)
+        self.dense_stage_names = self._order(self._dense_stages, self._meta.proportions[layout.DENSE])
         self._tables: dict[Path, pa.Table] = {}
         try:
             self.fingerprint = fingerprint(self.root, self._meta.files())
@@ -93,6 +97,7 @@ class LeRobotV3:
             environment_state=_numbers(columns, layout.ENVIRONMENT_STATE),
             action=_numbers(columns, layout.ACTION),
             stages=self._stages[index],
+            dense_stages=self._dense_stages[index],
             success=row.get("success"),
             truth=self._truth(columns),
             kind=row.get("kind"),
@@ -148,27 +153,24 @@ class LeRobotV3:
             value_interval=interval,
         )
 
-    def _read_stages(self, index: int) -> tuple[Stage, ...] | None:
+    def _read_stages(self, index: int, granularity: str) -> tuple[Stage, ...] | None:
         row = self._meta.rows[index]
-        prefix = "sparse_" if "sparse_" + layout.SUBTASK_NAMES in row else ""
+        prefix = f"{granularity}_"
+        if granularity == layout.SPARSE and prefix + layout.SUBTASK_NAMES not in row:
+            prefix = ""
         parts = (layout.SUBTASK_NAMES, layout.SUBTASK_STARTS, layout.SUBTASK_ENDS)
         names, starts, ends = (row.get(prefix + part) for part in parts)
         if names is None or starts is None or ends is None:
             return None
-        where = f"{self.root}: episode {index}"
-        if not len(names) == len(starts) == len(ends):
-            raise DatasetError(f"{where} has {len(names)} stages but {len(starts)} starts and {len(ends)} ends")
-        return stages_from_marks(list(zip(names, map(int, starts), map(int, ends), strict=True)), row["length"], where)
+        where = f"{self.root}: episode {index}" + (", dense annotation" if granularity == layout.DENSE else "")
+        return stages_from_marks(_marks(names, starts, ends, where), row["length"], where)
 
-    def _stage_names(self) -> tuple[str, ...] | None:
-        """The declared order first, then what the annotation has besides."""
-        annotated = {index: stages for index, stages in self._stages.items() if stages}
+    def _order(self, stages: Mapping[int, tuple[Stage, ...] | None], declared: Iterable[str]) -> tuple[str, ...] | None:
+        """The declared order first, then what the annotation has besides; None when nobody annotated."""
+        annotated = {index: marks for index, marks in stages.items() if marks}
         successes = [self._meta.rows[index].get("success") for index in annotated]
         found = stage_order(list(annotated.values()), successes)
-        if found is None:
-            return None
-        declared = self._meta.proportions or self._meta.headway.get("stage_names") or ()
-        return tuple(dict.fromkeys([*declared, *found]))
+        return None if found is None else tuple(dict.fromkeys([*declared, *found]))
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,11 @@ class StoredPictures:
     start: int
     length: int
     label: str
+
+    @property
+    def identity(self) -> str | None:
+        """From where the file lies, its size and time of change, and the rows; None where there is no file."""
+        return file_identity(self.path, self.key, self.start, self.length)
 
     def __len__(self) -> int:
         return self.length
@@ -230,6 +237,20 @@ def camera_name(key: str) -> str:
         if key.startswith(prefix):
             return key.removeprefix(prefix)
     return key
+
+
+def _marks(names: Any, starts: Any, ends: Any, where: str) -> list[tuple[str, int, int]]:
+    """The marks in an episode's cells; raises DatasetError, beginning with `where`, when they do not fit together."""
+    if not all(isinstance(part, list) for part in (names, starts, ends)):
+        raise DatasetError(f"{where} has stages that are no lists of names, first and end frames; correct it")
+    if not len(names) == len(starts) == len(ends):
+        raise DatasetError(f"{where} has {len(names)} stages but {len(starts)} starts and {len(ends)} ends")
+    try:
+        return list(zip(names, map(int, starts), map(int, ends), strict=True))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DatasetError(
+            f"{where} has a stage that starts or ends at no frame number ({error}); correct it"
+        ) from error
 
 
 def _episode_rows(table: pa.Table, index: int, length: int, path: Path) -> tuple[int, pa.Table]:

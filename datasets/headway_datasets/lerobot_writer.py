@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from headway.episodes import Array, Episode, Truth
+from headway.episodes import Array, Episode, Stage, Truth
 from headway.errors import InvalidValue, OutputError, UnknownName
 from headway.files import output_error
 from headway_datasets import lerobot_layout as layout
-from headway_datasets.annotation import mean_proportions
+from headway_datasets.annotation import declared_proportions
 from headway_datasets.lerobot_parts import CameraTrack, DataTable, EpisodeTable, feature, write_tasks
 from headway_datasets.stats import Stats, merge_stats
 from headway_datasets.video import CODECS
@@ -99,7 +99,8 @@ class LeRobotWriter:
         self._file_bytes = int(file_mb * 2**20)
         self._truth: Truth | None = None
         self._tasks: dict[str, int] = {}
-        self._stages: list[tuple[Any, ...]] = []
+        self._stages: list[tuple[Stage, ...]] = []
+        self._dense_stages: list[tuple[Stage, ...]] = []
         self._stats: dict[str, Stats] = {}
         self._episodes = 0
         self._frames = 0
@@ -166,6 +167,8 @@ class LeRobotWriter:
         self._table.add(self._episodes, episode, row, stats)
         if episode.stages:
             self._stages.append(episode.stages)
+        if episode.dense_stages:
+            self._dense_stages.append(episode.dense_stages)
         self._stats = {key: merge_stats(self._stats[key], stats[key]) for key in stats} if self._stats else stats
         self._episodes += 1
         self._frames += len(episode)
@@ -265,15 +268,17 @@ class LeRobotWriter:
 
     def _write_stages(self, scratch: Path) -> None:
         headway = dict(self._metadata)
-        proportions = mean_proportions(self._stages)
+        proportions = declared_proportions(self._stages)
         if self._truth is not None:
             proportions = dict(zip(self._truth.stage_names, self._truth.proportions, strict=True))
             headway |= {"stage_names": list(proportions), "proportions": list(proportions.values())}
             headway |= {"imperfections": list(self._truth.imperfections)} if self._truth.imperfections else {}
         if headway:
             _write_json(scratch / layout.HEADWAY, headway)
-        if proportions:
-            _write_json(scratch / layout.PROPORTIONS, proportions)
+        declared = {layout.SPARSE: proportions, layout.DENSE: declared_proportions(self._dense_stages)}
+        for granularity, shares in declared.items():
+            if shares:
+                _write_json(scratch / layout.PROPORTIONS.format(granularity=granularity), shares)
 
     def _discard(self) -> None:
         """Close whatever is open and remove the temporary folder; nothing to do once it has been put in place."""

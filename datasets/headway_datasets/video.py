@@ -4,6 +4,7 @@ OpenCV reads no frame of LeRobot's default AV1, and random access decodes most f
 decodes each once.
 """
 
+import hashlib
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,11 @@ class VideoFrames:
         if self.start is not None and not self.fps:
             raise InvalidValue(f"{self.label}: a stretch that starts at {self.start} s needs frames per second")
 
+    @property
+    def identity(self) -> str | None:
+        """From where the file lies, its size and time of change, and the stretch; None where there is no file."""
+        return file_identity(self.path, self.start, self.length, self.fps)
+
     def __len__(self) -> int:
         return self.length
 
@@ -106,6 +112,17 @@ class VideoFrames:
                 return
             if frame.time >= first:
                 yield frame
+
+
+def file_identity(path: Path, *stretch: object) -> str | None:
+    """Names a stretch of a file without reading it, by place, size and time of change; None when it is missing."""
+    try:
+        place = path.resolve()
+        stat = place.stat()
+    except OSError:
+        return None
+    text = repr((str(place), stat.st_size, stat.st_mtime_ns, *stretch))
+    return f"file-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from headway.errors import DatasetError, UnknownName, VideoError
 from headway_datasets.annotation import stage_order, stages_from_marks
 from headway_datasets.cameras import renamed
 from headway_datasets.fingerprint import fingerprint
-from headway_datasets.folder_entries import KEYFRAMES, ONLY_CAMERA, TABLES, Entry, read_entries
+from headway_datasets.folder_entries import KEYFRAMES, ONLY_CAMERA, TABLES, Entry, Mark, read_entries
 from headway_datasets.video import VideoFrames, VideoInfo, probe
 
 
@@ -23,7 +23,8 @@ class VideoFolder:
     `episodes.csv` or `episodes.json` lists the episodes instead: `video` (a file, or a sub-folder of cameras) or one
     column a camera (in JSON also `cameras`, a map), and where known `instruction`, `success` (true, false or empty)
     and `stages` (`open:0-40;pick:40-90` in frames, `open:0s-1.5s` in seconds; in JSON a list of objects with name,
-    start and end, or start_s and end_s). It must name every video in the folder.
+    start and end, or start_s and end_s) and, likewise, more and finer `dense_stages`. It must name every video in the
+    folder.
 
     All episodes of a source have the same cameras: those that every episode has. Where no camera is common to all,
     the first of each episode, by name, is seen as `camera`; rename another to `camera` to see that one instead.
@@ -50,11 +51,12 @@ class VideoFolder:
         self.episode_indices: Sequence[int] = range(len(entries))
         lengths = [_length(entry, self._infos) for entry in entries]
         self._starts = list(accumulate(lengths, initial=0))
-        self._stages = [self._read_stages(index) for index in self.episode_indices]
-        annotated = [index for index in self.episode_indices if self._stages[index]]
-        self.stage_names = stage_order(
-            [self._stages[index] or () for index in annotated], [entries[index].success for index in annotated]
-        )
+        self._stages = [self._read_stages(index, entry.marks) for index, entry in enumerate(entries)]
+        self._dense_stages = [
+            self._read_stages(index, entry.dense_marks, ", dense_stages") for index, entry in enumerate(entries)
+        ]
+        self.stage_names = self._order(self._stages)
+        self.dense_stage_names = self._order(self._dense_stages)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -80,6 +82,7 @@ class VideoFolder:
             },
             instruction=entry.instruction,
             stages=self._stages[index],
+            dense_stages=self._dense_stages[index],
             success=entry.success,
             recording=fingerprint(self.root, self._videos[index].values()) if self.root.is_dir() else self.fingerprint,
         )
@@ -87,12 +90,18 @@ class VideoFolder:
     def _fps(self, index: int) -> float:
         return self._infos[next(iter(self._videos[index].values()))].fps
 
-    def _read_stages(self, index: int) -> tuple[Stage, ...] | None:
-        entry = self._entries[index]
-        if entry.marks is None:
+    def _read_stages(self, index: int, marks: Sequence[Mark] | None, column: str = "") -> tuple[Stage, ...] | None:
+        """An episode's marks as stages; messages name `column` after the episode."""
+        if marks is None:
             return None
-        marks = [mark.frames(self._fps(index)) for mark in entry.marks]
-        return stages_from_marks(marks, _length(entry, self._infos), f"{self.root}: episode {index}")
+        frames = [mark.frames(self._fps(index)) for mark in marks]
+        return stages_from_marks(
+            frames, _length(self._entries[index], self._infos), f"{self.root}: episode {index}{column}"
+        )
+
+    def _order(self, stages: Sequence[tuple[Stage, ...] | None]) -> tuple[str, ...] | None:
+        annotated = [(marks, entry.success) for marks, entry in zip(stages, self._entries, strict=True) if marks]
+        return stage_order([marks for marks, _ in annotated], [success for _, success in annotated])
 
 
 def _files(root: Path, entries: Sequence[Entry]) -> set[Path]:

@@ -3,8 +3,10 @@
 All are frozen and validated when made. A missing thing is None, never a made-up value.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -20,15 +22,20 @@ class Frames(Protocol):
 
     Iterating yields exactly `len(frames)` arrays, uint8 RGB (height, width, 3), in order, each decoded once.
     It may be iterated over again, which decodes again. Raises VideoError when the video holds fewer frames.
+
+    `identity` names the very pictures: another when they could differ, None where nobody can tell. By it features
+    computed from them are found again.
     """
 
+    @property
+    def identity(self) -> str | None: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Array]: ...
 
 
 @dataclass(frozen=True, repr=False)
 class ArrayFrames:
-    """Frames that are already in memory: `pixels` is uint8 RGB (time, height, width, 3)."""
+    """Frames that are already in memory: `pixels` is uint8 RGB (time, height, width, 3), not to be changed any more."""
 
     pixels: Array
 
@@ -37,6 +44,13 @@ class ArrayFrames:
             raise InvalidValue(
                 f"frames must be uint8 (time, height, width, 3), got {self.pixels.dtype} {self.pixels.shape}"
             )
+
+    @cached_property
+    def identity(self) -> str:
+        """From every pixel; computed when first asked for."""
+        digest = hashlib.sha256(str(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return f"pixels-{digest.hexdigest()[:32]}"
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -139,6 +153,7 @@ class Episode:
         environment_state: float32 (time, dim), what a simulator knows of the objects; no real robot has it.
         action: float32 (time, action_dim).
         stages: what an annotator marked, in order of time, without overlap.
+        dense_stages: the same episode marked in more and finer stages; SARM's second granularity.
         success: what an annotator says of the whole episode.
         truth: what the simulator knows.
         kind: who made the episode (`expert`, `drop`, ...), where known. For tables only: no estimator may read it.
@@ -155,6 +170,7 @@ class Episode:
     environment_state: Array | None = None
     action: Array | None = None
     stages: tuple[Stage, ...] | None = None
+    dense_stages: tuple[Stage, ...] | None = None
     success: bool | None = None
     truth: Truth | None = None
     kind: str | None = None
@@ -177,14 +193,15 @@ class Episode:
             raise InvalidValue(f"{where} has parts of different length (frames): {lengths}")
         if len(self) == 0:
             raise InvalidValue(f"{where} has no frames")
-        self._check_stages(where)
+        self._check_stages(where, self.stages, "stage")
+        self._check_stages(where, self.dense_stages, "dense stage")
 
-    def _check_stages(self, where: str) -> None:
+    def _check_stages(self, where: str, stages: tuple[Stage, ...] | None, word: str) -> None:
         before = 0
-        for stage in self.stages or ():
+        for stage in stages or ():
             if stage.start < before or stage.end > len(self):
                 raise InvalidValue(
-                    f"{where}: stage {stage.name!r} runs from frame {stage.start} to {stage.end}; stages may not "
+                    f"{where}: {word} {stage.name!r} runs from frame {stage.start} to {stage.end}; stages may not "
                     f"overlap and must end within the episode's {len(self)} frames"
                 )
             before = stage.end
@@ -203,8 +220,10 @@ class Episode:
             values = getattr(self, name)
             if values is not None:
                 parts.append(f"{name}={values.shape}")
-        if self.stages is not None:
-            parts.append(f"stages={len(self.stages)}")
+        for name in ("stages", "dense_stages"):
+            marks = getattr(self, name)
+            if marks is not None:
+                parts.append(f"{name}={len(marks)}")
         return f"Episode({', '.join(parts)}, success={self.success}, instruction={self.instruction!r})"
 
     def camera(self, name: str) -> Frames:
@@ -229,6 +248,7 @@ class ProgressCurve:
         success: float32 (time,), the estimated probability that the task is done.
         uncertainty: float32 (time,), in units of progress.
         raw: float32 (time,), scores before any mapping to [0, 1].
+        dense: float32 (time,), progress on the scale of the dense stages, in [0, 1], or NaN as in `values`.
         fold: which cross-fitting fold produced the curve.
         in_sample: True when the estimator was trained on this very episode.
     """
@@ -243,19 +263,25 @@ class ProgressCurve:
     success: Array | None = None
     uncertainty: Array | None = None
     raw: Array | None = None
+    dense: Array | None = None
     fold: int | None = None
     in_sample: bool = field(default=False)
 
     def __post_init__(self) -> None:
-        for name in ("looked_at", "stage", "stage_probability", "success", "uncertainty", "raw"):
+        for name in ("looked_at", "stage", "stage_probability", "success", "uncertainty", "raw", "dense"):
             part = getattr(self, name)
             if part is not None and len(part) != len(self.values):
                 raise InvalidValue(f"a curve of {len(self.values)} values has {name} of length {len(part)}")
-        known = self.values[~np.isnan(self.values)]
+        self._check_progress(self.values, "progress", "values")
+        if self.dense is not None:
+            self._check_progress(self.dense, "dense progress", "dense values")
+
+    def _check_progress(self, values: Array, word: str, plural: str) -> None:
+        known = values[~np.isnan(values)]
         if known.size and (known.min() < 0 or known.max() > 1):
-            raise InvalidValue(f"progress must lie in [0, 1], got {known.min():.3g} to {known.max():.3g}")
-        if known.size < self.values.size and not self.reason:
-            raise InvalidValue(f"{self.values.size - known.size} values are NaN; say why in `reason`")
+            raise InvalidValue(f"{word} must lie in [0, 1], got {known.min():.3g} to {known.max():.3g}")
+        if known.size < values.size and not self.reason:
+            raise InvalidValue(f"{values.size - known.size} {plural} are NaN; say why in `reason`")
 
     def __len__(self) -> int:
         return len(self.values)

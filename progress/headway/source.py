@@ -17,6 +17,7 @@ class Source(Protocol):
         cameras: names of the cameras, the same for all episodes.
         episode_indices: the numbers of its episodes, in order.
         stage_names: the stages of its annotation in the task's order, or None when nobody annotated it.
+        dense_stage_names: the same of its dense annotation.
     """
 
     root: Path
@@ -25,6 +26,7 @@ class Source(Protocol):
     cameras: tuple[str, ...]
     episode_indices: Sequence[int]
     stage_names: tuple[str, ...] | None
+    dense_stage_names: tuple[str, ...] | None
 
     def __len__(self) -> int:
         """How many episodes there are."""

@@ -1,8 +1,9 @@
 """The tables of a SCORES folder: frames.parquet, episodes.parquet and run.json.
 
 `frames.parquet` has one row a frame, sorted by `index`. Its first columns are the ones lerobot's RA-BC reads
-(`index`, `episode_index`, `frame_index`, `progress_sparse`); ours follow. `episodes.parquet` has one row an episode.
-A missing value is null, and where a whole episode has none its `reason` says why.
+(`index`, `episode_index`, `frame_index`, `progress_sparse`, then `progress_dense` only where the estimator gives it);
+ours follow. `episodes.parquet` has one row an episode. A missing value is null, and where a whole episode has none its
+`reason` says why.
 """
 
 import json
@@ -39,6 +40,10 @@ FRAME_SCHEMA = pa.schema(
         ("looked_at", pa.bool_()),
         ("fold", pa.int64()),
     ]
+)
+DENSE = "progress_dense"
+DENSE_FRAME_SCHEMA = FRAME_SCHEMA.insert(
+    FRAME_SCHEMA.get_field_index("progress_sparse") + 1, pa.field(DENSE, pa.float32())
 )
 
 EPISODE_SCHEMA = pa.schema(
@@ -98,6 +103,7 @@ class Scores:
             fingerprint=self.run["identity"]["estimator"],
             reason=row["reason"],
             stage_names=tuple(self.run["stage_names"]) if "stage" in known else None,
+            dense=self.curve(episode_index, DENSE).astype(np.float32) if DENSE in self.frames.column_names else None,
             fold=row["fold"],
             in_sample=row["in_sample"],
             **known,
@@ -118,7 +124,8 @@ def read_scores(root: Path) -> Scores:
         frames = pq.read_table(root / FRAMES)
         episodes = pq.read_table(root / EPISODES)
         missing = [name for name in ("identity", "dataset", "estimator", "in_sample", "unscored") if name not in run]
-        if missing or frames.schema.names != FRAME_SCHEMA.names or episodes.schema.names != EPISODE_SCHEMA.names:
+        known = frames.schema.names in (FRAME_SCHEMA.names, DENSE_FRAME_SCHEMA.names)
+        if missing or not known or episodes.schema.names != EPISODE_SCHEMA.names:
             raise ValueError("tables or run.json have other contents than a run of this version writes")
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise DatasetError(f"the scores in {root} are damaged ({error}); delete the folder and score again") from error
@@ -126,14 +133,14 @@ def read_scores(root: Path) -> Scores:
 
 
 def frame_rows(episode: Episode, curve: ProgressCurve) -> pa.Table:
-    """The rows of the frames table for one episode."""
+    """The rows of the frames table for one episode, of DENSE_FRAME_SCHEMA where the curve has dense progress."""
     time = len(episode)
     nothing = pa.nulls
     columns = {
         "index": np.arange(episode.first_frame, episode.first_frame + time, dtype=np.int64),
         "episode_index": np.full(time, episode.index, dtype=np.int64),
         "frame_index": np.arange(time, dtype=np.int64),
-        # lerobot tells a missing value by NaN, so this one column keeps it
+        # lerobot tells a missing value by NaN, so the columns of progress keep it
         "progress_sparse": pa.array(curve.values, pa.float32()),
         "success": nothing(time, pa.float32()) if curve.success is None else curve.success,
         "uncertainty": nothing(time, pa.float32()) if curve.uncertainty is None else curve.uncertainty,
@@ -142,7 +149,9 @@ def frame_rows(episode: Episode, curve: ProgressCurve) -> pa.Table:
         "looked_at": curve.looked_at,
         "fold": nothing(time, pa.int64()) if curve.fold is None else np.full(time, curve.fold, dtype=np.int64),
     }
-    return pa.table(columns, schema=FRAME_SCHEMA)
+    if curve.dense is None:
+        return pa.table(columns, schema=FRAME_SCHEMA)
+    return pa.table(columns | {DENSE: pa.array(curve.dense, pa.float32())}, schema=DENSE_FRAME_SCHEMA)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

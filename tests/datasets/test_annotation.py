@@ -1,8 +1,11 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headway.annotation import mean_proportions
 from headway.episodes import Stage
-from headway.errors import DatasetError
-from headway_datasets.annotation import mean_proportions, stage_order, stages_from_marks
+from headway.errors import DatasetError, InvalidValue, UnknownName
+from headway_datasets.annotation import declared_proportions, stage_order, stages_from_marks
 
 
 def test_ends_shared_with_the_next_start_stay_as_they_are():
@@ -43,9 +46,48 @@ def test_the_order_of_stages_is_that_of_the_most_complete_episode_and_a_success_
     assert stage_order([], []) is None
 
 
+def run(names, lengths):
+    """One annotation: the stages one after the other."""
+    ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
+    return tuple(Stage(name, end - length, end) for name, length, end in zip(names, lengths, ends, strict=True))
+
+
 def test_proportions_are_the_mean_of_each_episodes_own_and_not_of_summed_lengths():
-    short = (Stage("open", 0, 5), Stage("pick", 5, 10))
-    long = (Stage("open", 0, 90), Stage("pick", 90, 100))
-    partial = (Stage("open", 0, 50),)
-    assert mean_proportions([short, long, partial]) == pytest.approx({"open": 0.7, "pick": 0.3})
-    assert mean_proportions([]) == {}
+    short, long = run(["open", "pick"], [5, 5]), run(["open", "pick"], [90, 10])
+    assert mean_proportions([short, long], ["open", "pick"]) == pytest.approx((0.7, 0.3))
+    assert mean_proportions([short, long], ["pick", "wipe", "open"]) == pytest.approx((0.3, 0, 0.7))
+
+
+def test_a_stage_that_comes_again_counts_each_time():
+    assert mean_proportions([run(["a", "b", "a"], [2, 5, 3])], ["a", "b"]) == pytest.approx((0.5, 0.5))
+
+
+@given(st.lists(st.lists(st.integers(1, 10**5), min_size=3, max_size=3), min_size=1), st.integers(2, 9))
+def test_a_scale_sums_to_one_and_does_not_depend_on_how_slowly_an_episode_was_done(lengths, slower):
+    names = ["a", "b", "c"]
+    shares = mean_proportions([run(names, each) for each in lengths], names)
+    assert sum(shares) == pytest.approx(1)
+    lengths[0] = [length * slower for length in lengths[0]]
+    assert mean_proportions([run(names, each) for each in lengths], names) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("annotations", [[], [()], [run(["a"], [3]), ()]])
+def test_no_marks_have_no_proportions(annotations):
+    with pytest.raises(InvalidValue, match="at least one episode, and a mark in each"):
+        mean_proportions(annotations, ["a"])
+
+
+def test_a_stage_of_another_task_is_named():
+    with pytest.raises(UnknownName, match="unknown stage 'b'; available: a"):
+        mean_proportions([run(["a", "b"], [3, 3])], ["a"])
+
+
+def test_a_dataset_declares_the_proportions_of_its_complete_episodes():
+    short, long, partial = run(["open", "pick"], [5, 5]), run(["open", "pick"], [90, 10]), run(["open"], [50])
+    assert declared_proportions([partial, short, (), long]) == pytest.approx({"open": 0.7, "pick": 0.3})
+    assert list(declared_proportions([partial, short])) == ["open", "pick"]
+    assert declared_proportions([]) == declared_proportions([()]) == {}
+
+
+def test_where_no_episode_is_complete_all_that_are_annotated_count():
+    assert declared_proportions([run(["a", "b"], [1, 3]), run(["c"], [7])]) == {"a": 0.125, "b": 0.375, "c": 0.5}

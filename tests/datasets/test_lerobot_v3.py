@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headway.episodes import Stage
 from headway.errors import DatasetError, InvalidValue, UnknownName, VideoError
 from headway_datasets.lerobot_v3 import LeRobotV3, camera_name
 from headway_datasets.lerobot_writer import write_dataset
@@ -199,6 +200,66 @@ def test_annotation_of_lerobots_older_columns_is_read(root):
     assert [[stage.name for stage in found.stages or ()] for found in source] == [["a", "b"], ["a"], [], ["b"]]
     assert source.episode(0).stages[-1].end == 20
     assert source.stage_names == ("b", "a")
+
+
+def test_the_older_columns_are_read_where_no_sparse_ones_are_and_never_as_dense(root):
+    marks = {"subtask_names": [["a"]] * 4, "subtask_start_frames": [[0]] * 4, "subtask_end_frames": [[9]] * 4}
+    add_columns(root, **marks)
+    source = LeRobotV3(root)
+    assert (source.episode(1).stages, source.episode(1).dense_stages) == ((Stage("a", 0, 9),), None)
+    assert source.dense_stage_names is None
+    sparse = {f"sparse_{name}": values for name, values in marks.items()} | {"sparse_subtask_names": [["b"]] * 4}
+    add_columns(root, **marks, **sparse)
+    assert LeRobotV3(root).episode(1).stages == (Stage("b", 0, 9),)
+
+
+def test_dense_annotation_is_read_in_its_declared_order_or_that_of_the_most_complete_episode(root):
+    add_columns(
+        root,
+        dense_subtask_names=[["b", "a"], ["a", "b", "c"], None, ["a"]],
+        dense_subtask_start_frames=[[0, 5], [0, 5, 9], None, [0]],
+        dense_subtask_end_frames=[[5, 9], [5, 9, 25], None, [4]],
+    )
+    source = LeRobotV3(root)
+    assert source.dense_stage_names == ("a", "b", "c")
+    assert source.stage_names is None
+    assert source.episode(1).dense_stages == (Stage("a", 0, 5), Stage("b", 5, 9), Stage("c", 9, 20))
+    assert source.episode(2).dense_stages is None
+    before = source.fingerprint
+    (root / "meta/temporal_proportions_dense.json").write_text('{"c": 0.2, "a": 0.8}')
+    assert LeRobotV3(root).dense_stage_names == ("c", "a", "b")
+    assert LeRobotV3(root).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("names", "starts", "ends", "message"),
+    [
+        (["a", "b"], [0, 5], [9, 12], "stage 'b' (frames 5 to 12) overlaps 'a'"),
+        (["a", "b"], [0, 5], [5, 3], "stage 'b' ends at frame 3, before it starts at 5"),
+        (["a", "b"], [0], [5, 9], "has 2 stages but 1 starts and 2 ends"),
+        (["a", None], [0, 5], [5, 9], "the stage at frames 5 to 9 has no name"),
+        (["a", "b"], [0.0, float("nan")], [5.0, 9.0], "starts or ends at no frame number"),
+        (["a", "b"], [0, None], [5, 9], "starts or ends at no frame number"),
+        (["a", "b"], [0.0, float("inf")], [5.0, 9.0], "starts or ends at no frame number"),
+        ("a", 0, 9, "no lists of names, first and end frames"),
+    ],
+)
+@pytest.mark.parametrize("granularity", ["sparse", "dense"])
+def test_a_wrong_annotation_is_one_line_that_names_episode_and_granularity(
+    root, granularity, names, starts, ends, message
+):
+    parts = {"names": names, "start_frames": starts, "end_frames": ends}
+    add_columns(root, **{f"{granularity}_subtask_{name}": [None, None, part, None] for name, part in parts.items()})
+    found = error_of(lambda: LeRobotV3(root))
+    assert message in found
+    assert ("episode 2, dense annotation" in found) == (granularity == "dense")
+    assert "episode 2" in found
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '"a"'])
+def test_proportions_that_are_no_object_are_named(root, content):
+    (root / "meta/temporal_proportions_dense.json").write_text(content)
+    assert "temporal_proportions_dense.json" in error_of(lambda: LeRobotV3(root))
 
 
 def test_the_order_of_stages_is_declared_by_the_proportions_or_found(root):

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from headway.episodes import ArrayFrames
+from headway.episodes import ArrayFrames, Stage
 from headway.errors import InvalidValue, OutputError, UnknownName
 from headway_datasets.lerobot_v3 import LeRobotV3
 from headway_datasets.lerobot_writer import LeRobotWriter, write_dataset
@@ -44,13 +44,15 @@ def test_what_is_written_is_read_back(tmp_path, episode, is_frame, codec):
 
 def test_parts_that_are_missing_stay_missing(tmp_path, episode):
     nothing = dict.fromkeys(
-        ("state", "environment_state", "action", "stages", "success", "truth", "kind", "instruction")
+        ("state", "environment_state", "action", "stages", "dense_stages", "success", "truth", "kind", "instruction")
     )
     write_dataset(tmp_path / "data", [episode(0, **nothing)])
     source = LeRobotV3(tmp_path / "data")
     found = source.episode(0)
     assert all(getattr(found, name) is None for name in nothing)
     assert source.stage_names is None
+    assert source.dense_stage_names is None
+    assert not list((tmp_path / "data/meta").glob("*proportions*"))
     assert not (tmp_path / "data/meta/headway.json").exists()
 
 
@@ -65,6 +67,32 @@ def test_unannotated_episodes_may_stand_beside_annotated_ones(tmp_path, episode)
     assert [found.stages and len(found.stages) for found in source] == [None, 2, ()]
     assert [found.success for found in source] == [None, False, True]
     assert source.stage_names == ("open", "pick")
+
+
+def test_dense_stages_are_written_beside_the_others_and_declared(tmp_path, episode):
+    fine = [(Stage("reach", 0, 2), Stage("grip", 2, 8), Stage("pull", 8, 10)), (Stage("reach", 1, 9),), None]
+    fine.append((Stage("reach", 0, 10), Stage("grip", 10, 18), Stage("pull", 18, 20)))
+    episodes = [episode(index, dense_stages=stages) for index, stages in enumerate(fine)]
+    episodes[3] = dataclasses.replace(episodes[3], stages=None)
+    write_dataset(tmp_path / "data", episodes)
+    source = LeRobotV3(tmp_path / "data")
+    assert [found.dense_stages for found in source] == fine
+    assert [found.stages for found in source] == [each.stages for each in episodes]
+    assert (source.stage_names, source.dense_stage_names) == (("open", "pick"), ("reach", "grip", "pull"))
+    declared = json.loads((tmp_path / "data/meta/temporal_proportions_dense.json").read_text())
+    assert list(declared) == ["reach", "grip", "pull"]
+    assert declared == pytest.approx({"reach": 0.35, "grip": 0.5, "pull": 0.15})
+    again = tmp_path / "again"
+    write_dataset(again, source)
+    assert [found.dense_stages for found in LeRobotV3(again)] == fine
+
+
+def test_dense_stages_may_be_all_the_annotation_there_is(tmp_path, episode):
+    fine = (Stage("reach", 0, 2), Stage("grip", 2, 20))
+    write_dataset(tmp_path / "data", [episode(0, stages=None, truth=None, dense_stages=fine)])
+    source = LeRobotV3(tmp_path / "data")
+    assert (source.stage_names, source.dense_stage_names) == (None, ("reach", "grip"))
+    assert not (tmp_path / "data/meta/temporal_proportions_sparse.json").exists()
 
 
 def test_a_new_file_is_begun_once_one_is_large_enough(tmp_path, episode, is_frame):

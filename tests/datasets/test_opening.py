@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from headway.episodes import Stage
 from headway.errors import DatasetError, InvalidValue, UnknownName
 from headway_datasets.lerobot_writer import write_dataset
 from headway_datasets.opening import open_dataset
@@ -9,7 +10,9 @@ from headway_datasets.video import encode_video
 
 @pytest.fixture
 def lerobot(tmp_path, episode):
-    write_dataset(tmp_path / "data", [episode(index, names=("top", "wrist")) for index in range(2)])
+    fine = (Stage("reach", 0, 3), Stage("grip", 3, 8))
+    episodes = [episode(index, names=("top", "wrist"), dense_stages=fine) for index in range(2)]
+    write_dataset(tmp_path / "data", episodes)
     return tmp_path / "data"
 
 
@@ -37,7 +40,9 @@ def test_cameras_are_selected_and_ordered_after_renaming(lerobot, is_frame):
     assert is_frame(next(iter(found.camera("hand"))), 107)
     whole = open_dataset(lerobot)
     assert source.fingerprint == whole.fingerprint
-    assert source.stage_names == whole.stage_names
+    assert source.stage_names == whole.stage_names == ("open", "pick")
+    assert source.dense_stage_names == whole.dense_stage_names == ("reach", "grip")
+    assert found.dense_stages == whole.episode(1).dense_stages
     assert len(source) == len(list(source)) == 2
     np.testing.assert_array_equal(found.state, whole.episode(1).state)
 

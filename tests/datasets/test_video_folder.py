@@ -128,6 +128,35 @@ def test_a_csv_table_gives_instruction_success_and_stages(tmp_path, film):
     assert VideoFolder(tmp_path).stage_names == ("open", "pick")
 
 
+def test_a_csv_table_gives_dense_stages_beside_the_others_or_alone(tmp_path, film):
+    film("a.mp4")
+    film("b.mp4")
+    film("c.mp4")
+    (tmp_path / "episodes.csv").write_text(
+        "video,success,stages,Dense_stages\n"
+        "a.mp4,no,open:0-20,grip:0-4;pull:4-9;reach:9-20\n"
+        "b.mp4,yes,,reach:0s-0.5s;grip:0.5s-0.9s;pull:0.9s-1.8s\n"
+        "c.mp4,yes,open:0-20,\n"
+    )
+    source = VideoFolder(tmp_path)
+    assert source.cameras == ("camera",)
+    assert source.stage_names == ("open",)
+    assert source.dense_stage_names == ("reach", "grip", "pull"), "the order of the one that succeeded"
+    first, second, third = source
+    assert (first.stages, second.stages) == ((Stage("open", 0, 20),), None)
+    assert second.dense_stages == (Stage("reach", 0, 5), Stage("grip", 5, 9), Stage("pull", 9, 18))
+    assert third.dense_stages is None
+
+
+def test_a_json_table_gives_dense_stages(tmp_path, film):
+    film("a.mp4")
+    marks = [{"name": "reach", "start": 0, "end": 7}, {"name": "grip", "start_s": 0.7, "end_s": 2}]
+    (tmp_path / "episodes.json").write_text(json.dumps([{"video": "a.mp4", "dense_stages": marks}]))
+    source = VideoFolder(tmp_path)
+    assert source.episode(0).dense_stages == (Stage("reach", 0, 7), Stage("grip", 7, 20))
+    assert source.stage_names is None
+
+
 def test_a_csv_table_groups_cameras_in_columns(tmp_path, film):
     for name in ("a_front.mp4", "a_wrist.mp4", "b_front.mp4", "b_wrist.mp4"):
         film(name)
@@ -168,6 +197,11 @@ def test_a_json_table_groups_cameras_and_may_name_a_sub_folder(tmp_path, film):
         ("video,stages\na.mp4,open:5\n", "stage 'open:5' should read name:first-end"),
         ("video,stages\na.mp4,open:0.5-3\n", "fraction of a frame"),
         ("video,stages\na.mp4,open:9-3\n", "ends at frame 3, before it starts at 9"),
+        ("video,dense_stages\na.mp4,open:5\n", "episode 1: dense_stages: stage 'open:5' should read name:first-end"),
+        (
+            "video,dense_stages\na.mp4,a:0-9;b:4-12\n",
+            "episode 0, dense_stages: stage 'b' (frames 4 to 12) overlaps 'a'",
+        ),
         ("video\nb.mp4\n", "'video' is 'b.mp4', which is no file here"),
         ("video,instructions\na.mp4,pour\n", "give `video` or a file for each camera, not both"),
         ("front,instructions\na.mp4,pour\n", "'instructions' is 'pour', which is no file here; columns are video"),
@@ -190,6 +224,7 @@ def test_a_wrong_table_is_one_line_that_names_the_row(tmp_path, film, table, mes
         ("[", "not readable JSON"),
         ('[{"video": "a.mp4", "stages": [{"name": "open", "start": 1}]}]', "needs name, start and end"),
         ('[{"video": "a.mp4", "stages": {"open": 3}}]', "should be a list of objects"),
+        ('[{"video": "a.mp4", "dense_stages": [3]}]', "dense_stages: stages should be a list of objects"),
         ('[{"cameras": ["a.mp4"]}]', "should map each camera to its file"),
     ],
 )

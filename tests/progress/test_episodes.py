@@ -26,6 +26,17 @@ def test_a_stage_may_come_again_because_robots_fall_back(make_slider):
     assert replace(make_slider(), stages=marks).stages == marks
 
 
+def test_dense_stages_are_held_to_the_same_rules_on_their_own(make_slider):
+    fine = (Stage("reach", 0, 3), Stage("grip", 3, 46))
+    episode = replace(make_slider(), dense_stages=fine)
+    assert episode.dense_stages == fine
+    assert "stages=2, dense_stages=2" in repr(episode)
+    with pytest.raises(InvalidValue, match="dense stage 'b' runs from frame 4 to 9"):
+        replace(episode, dense_stages=(Stage("a", 0, 5), Stage("b", 4, 9)))
+    with pytest.raises(InvalidValue, match=r"dense stage 'a' .* must end within the episode's 46 frames"):
+        replace(episode, dense_stages=(Stage("a", 0, 47),))
+
+
 def test_a_stage_needs_at_least_one_frame():
     with pytest.raises(InvalidValue, match="needs 0 <= start < end"):
         Stage("a", 3, 3)
@@ -72,3 +83,13 @@ def test_missing_values_need_a_reason():
 def test_columns_of_another_length_are_refused():
     with pytest.raises(InvalidValue, match="2 values has success of length 3"):
         curve([0, 1], success=np.zeros(3))
+
+
+def test_dense_progress_is_held_to_the_same_rules():
+    with pytest.raises(InvalidValue, match=r"dense progress must lie in \[0, 1\], got -0\.1 to 0"):
+        curve([0, 1], dense=np.array([0, -0.1], np.float32))
+    with pytest.raises(InvalidValue, match="1 dense values are NaN; say why"):
+        curve([0, 1], dense=np.array([0, np.nan], np.float32))
+    with pytest.raises(InvalidValue, match="2 values has dense of length 3"):
+        curve([0, 1], dense=np.zeros(3, np.float32))
+    assert np.isnan(curve([0, 1], dense=np.array([0, np.nan]), reason="no dense marks").dense[1])

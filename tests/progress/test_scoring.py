@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from headway import controls
-from headway.errors import DatasetError, OutputError, VideoError
+from headway.errors import DatasetError, InvalidValue, OutputError, VideoError
 from headway.estimator import Needs
 from headway.scoring import PARTS, ScoreOptions, score
-from headway.tables import EPISODE_SCHEMA, FRAME_SCHEMA, read_scores
+from headway.tables import DENSE_FRAME_SCHEMA, EPISODE_SCHEMA, FRAME_SCHEMA, read_scores
 
 
 class Breaks:
@@ -57,6 +57,84 @@ def test_lerobots_own_reader_takes_the_table(toy_source, tmp_path):
     assert got.shape == (20,)
     assert stats["num_full_weight"] == 20
     assert len(weights.progress_lookup) == sum(len(e) for e in toy_source)
+
+
+class Dense:
+    """The oracle, and its square on the dense scale; some episodes cannot be read, some it gives no dense progress."""
+
+    name = fingerprint = "dense"
+    needs = Needs(pictures=False, truth=True)
+
+    def __init__(self, unreadable=(), without=()):
+        self.unreadable, self.without = unreadable, without
+
+    def estimate(self, episodes, stride=1):
+        for episode in episodes:
+            if episode.index in self.unreadable:
+                raise VideoError("cam.mp4 ends after 3 of 40 frames; record it again")
+            for curve in controls.oracle().estimate([episode]):
+                yield curve if episode.index in self.without else replace(curve, dense=curve.values**2)
+
+
+def test_dense_progress_is_a_column_right_after_the_sparse_and_is_read_back(toy_source, tmp_path):
+    scores = read_scores(score(toy_source, Dense(unreadable=(0, 3)), tmp_path / "s"))
+    assert scores.frames.schema.equals(DENSE_FRAME_SCHEMA)
+    assert scores.frames.schema.names[3:6] == ["progress_sparse", "progress_dense", "success"]
+    assert (scores.frames["index"].to_numpy() == np.arange(sum(len(e) for e in toy_source))).all()
+    for episode in toy_source:
+        curve = scores.progress_curve(episode.index)
+        assert curve.dense.dtype == np.float32
+        failed = episode.index in (0, 3)
+        expected = np.full(len(episode), np.nan) if failed else episode.truth.progress**2
+        np.testing.assert_array_equal(curve.dense, expected.astype(np.float32))
+        assert (curve.reason is not None) == failed
+    assert scores.frames["progress_dense"].null_count == 0, "lerobot tells a missing value by NaN"
+    assert scores.run["unscored"] == [0, 3]
+
+
+def test_no_dense_progress_leaves_the_column_out(toy_source, tmp_path):
+    scores = read_scores(score(toy_source, controls.oracle(), tmp_path / "s"))
+    assert "progress_dense" not in scores.frames.column_names
+    assert scores.progress_curve(0).dense is None
+
+
+def test_dense_progress_for_some_of_the_scored_episodes_is_refused(toy_source, tmp_path):
+    with pytest.raises(InvalidValue, match=r"dense gave dense progress for some .* none for episode 4"):
+        score(toy_source, Dense(without=(4,)), tmp_path / "s")
+
+
+@pytest.mark.parametrize("change", ["more", "moved", "renamed"])
+def test_a_frames_table_with_any_other_column_is_damaged(toy_source, tmp_path, change):
+    out = score(toy_source, Dense(), tmp_path / "s")
+    table = pq.read_table(out / "frames.parquet")
+    names = table.column_names
+    changed = {
+        "more": lambda: table.append_column("more", table["index"]),
+        "moved": lambda: table.select([*(name for name in names if name != "progress_dense"), "progress_dense"]),
+        "renamed": lambda: table.rename_columns(["progress_fine" if n == "progress_dense" else n for n in names]),
+    }[change]()
+    pq.write_table(changed, out / "frames.parquet")
+    with pytest.raises(DatasetError, match="are damaged"):
+        read_scores(out)
+
+
+def test_lerobots_own_reader_takes_the_dense_column(toy_source, tmp_path):
+    import torch
+    from lerobot.rewards.sarm.rabc import RABCWeights
+
+    out = score(toy_source, Dense(unreadable=(1,)), tmp_path / "scores")
+    read = {
+        head: RABCWeights(out / "frames.parquet", chunk_size=5, head_mode=head, device=torch.device("cpu"))
+        for head in ("sparse", "dense")
+    }
+    known = [episode for episode in toy_source if episode.index != 1]
+    index = np.concatenate([episode.first_frame + np.arange(len(episode)) for episode in known])
+    truth = np.concatenate([episode.truth.progress for episode in known])
+    for head, values in (("sparse", truth), ("dense", truth**2)):
+        assert read[head].progress_lookup == pytest.approx(dict(zip(index.tolist(), values.tolist(), strict=True)))
+    without = score(toy_source, controls.oracle(), tmp_path / "without")
+    with pytest.raises(ValueError, match="Column 'progress_dense' not found"):
+        RABCWeights(without / "frames.parquet", chunk_size=5, head_mode="dense")
 
 
 def test_ranks_put_failures_last_and_follow_the_final_progress(toy_source, tmp_path):
