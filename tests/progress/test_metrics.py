@@ -9,9 +9,10 @@ from scipy import stats
 from headway import controls
 from headway.episodes import ProgressCurve
 from headway.errors import InvalidValue
-from headway.metrics.against_truth import against_truth, auroc, stage_of
+from headway.metrics.against_truth import against_truth, stage_of
 from headway.metrics.intervals import bootstrap
 from headway.metrics.order import ordered_pair_tau, value_order_correlation
+from headway.metrics.success import auroc
 
 values = st.lists(st.floats(0, 1, width=16), min_size=2, max_size=12)
 
