@@ -8,6 +8,7 @@ import tyro
 
 from headway.cli.collect import collect, tasks
 from headway.cli.demo import demo
+from headway.cli.fetch import fetch
 from headway.cli.report import report
 from headway.cli.score import score
 from headway.cli.train import train
@@ -22,6 +23,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "score": score,
     "report": report,
     "weights": weights,
+    "fetch": fetch,
 }
 
 
