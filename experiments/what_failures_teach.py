@@ -19,11 +19,15 @@ import tyro
 from headway import controls
 from headway.cli.options import Bar
 from headway.cli.show import ACCURACY
+from headway.encoders.cache import default_cache
 from headway.episodes import Episode
 from headway.estimator import Estimator
 from headway.learned.cross_fit import train_members
+from headway.learned.estimator import Learned
+from headway.learned.inputs import InputConfig
+from headway.learned.members import Workshop
+from headway.learned.method import TaskEpisodes, TrainingConfig
 from headway.learned.sarm import Sarm
-from headway.learned.sarm_training import SarmConfig
 from headway.metrics.against_truth import against_truth
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
@@ -44,10 +48,10 @@ class Args:
     """Folder for the demonstrations and the rows."""
 
 
-def train(name: str, episodes: Sequence[Episode], stages: Sequence[str], config: SarmConfig) -> Sarm:
+def train(name: str, episodes: Sequence[Episode], stages: tuple[str, ...], method: Sarm) -> Learned:
     with Bar(name, "step") as bar:
-        members = train_members(episodes, stages, config, 2, bar.at_loss, "cpu")
-    return Sarm(name, name, config, members)
+        members = train_members(method, [TaskEpisodes(episodes, stages)], Workshop(default_cache()), 2, bar.at_loss)
+    return Learned(name, name, method, members)
 
 
 def rows_of_seed(seed: int, args: Args) -> list[dict[str, str | float]]:
@@ -59,11 +63,11 @@ def rows_of_seed(seed: int, args: Args) -> list[dict[str, str | float]]:
     source = open_dataset(folder)
     episodes = list(source)
     stages = source.stage_names or ()
-    config = SarmConfig(source.cameras, epochs=2 if args.fast else 70, seed=seed)
+    method = Sarm(InputConfig(source.cameras), TrainingConfig(epochs=2 if args.fast else 70, seed=seed))
     successes = [episode for episode in episodes if episode.success]
     judges: list[Estimator] = [
-        train("sarm, all marked", episodes, stages, config),
-        train("sarm, successes", successes, stages, config),
+        train("sarm, all marked", episodes, stages, method),
+        train("sarm, successes", successes, stages, method),
         *(make() for make in BLIND),
     ]
     found = []

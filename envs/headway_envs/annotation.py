@@ -10,6 +10,10 @@ from headway_envs.tasks.base import Layout, Situation, Task, progress
 
 SHORTEST_MARK = 0.3
 """Seconds: an annotator marks nothing shorter."""
+OFF = 0.3
+"""Seconds by which a hurried annotator's boundary is off, at most."""
+MISSING = 0.05
+"""Share of the marks that a hurried annotator leaves out."""
 
 
 def truth(task: Task, layout: Layout, situations: Sequence[Situation]) -> Truth:
@@ -44,4 +48,25 @@ def annotated_stages(truth: Truth, fps: float) -> tuple[Stage, ...]:
     ends = np.cumsum([length for _, length in runs]).tolist()
     return tuple(
         Stage(truth.stage_names[stage], end - length, end) for (stage, length), end in zip(runs, ends, strict=True)
+    )
+
+
+def hurried_stages(stages: Sequence[Stage], length: int, fps: float, rng: np.random.Generator) -> tuple[Stage, ...]:
+    """The same marks as a person in a hurry would make them: each boundary off by up to 0.3 s, 5 % of marks missing.
+
+    Args:
+        stages: careful marks, each beginning where the one before ends.
+        length: frames of the episode.
+        fps: frames per second.
+        rng: what is drawn from.
+    """
+    careful = np.array([stage.start for stage in stages[:1]] + [stage.end for stage in stages])
+    off = np.rint(rng.uniform(-OFF, OFF, len(careful)) * fps).astype(int)
+    # an episode begins where its video does
+    hurried = np.maximum.accumulate((careful + np.where(careful == 0, 0, off)).clip(0, length))
+    kept = rng.random(len(stages)) >= MISSING
+    return tuple(
+        Stage(stage.name, int(start), int(end))
+        for stage, start, end, is_kept in zip(stages, hurried[:-1], hurried[1:], kept, strict=True)
+        if is_kept and end > start
     )

@@ -11,16 +11,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headway.controls import missing_curve
-from headway.errors import OutputError, VideoError
+from headway.errors import InvalidValue, OutputError, VideoError
 from headway.estimator import Estimator
 from headway.files import make_folder, write_json
 from headway.signals.summary import summarise
 from headway.source import Source
 from headway.tables import (
+    DENSE,
+    DENSE_FRAME_SCHEMA,
     EPISODE_SCHEMA,
     EPISODES,
     FRAME_SCHEMA,
@@ -172,7 +175,7 @@ def _merge(
     """Join the parts into the three files of a SCORES folder; run.json comes last and marks it finished."""
     parts = [pq.read_table(out / PARTS / f"episode-{index:06d}.parquet") for index in sorted(wanted)]
     rows = [json.loads(part.schema.metadata[ROW]) for part in parts]
-    frames = pa.concat_tables([part.replace_schema_metadata(None) for part in parts]).cast(FRAME_SCHEMA)
+    frames = _joined(parts, rows, estimator.name)
     # lerobot's own tables say under this name which model made them
     metadata = {OURS: estimator.fingerprint.encode(), b"reward_model_path": estimator.name.encode()}
     write_table(out / FRAMES, frames.sort_by("index").replace_schema_metadata(metadata))
@@ -196,10 +199,31 @@ def _merge(
     write_json(out / RUN, run)
 
 
+def _joined(parts: Sequence[pa.Table], rows: Sequence[dict[str, Any]], name: str) -> pa.Table:
+    """The parts in one frames table. Where the estimator gives dense progress, a failed episode has NaN there.
+
+    Raises InvalidValue when the estimator called `name` gave dense progress for some of the scored episodes only.
+    """
+    bare = [part.replace_schema_metadata(None) for part in parts]
+    if not any(DENSE in part.column_names for part in bare):
+        return pa.concat_tables(bare).cast(FRAME_SCHEMA)
+    for number, (part, row) in enumerate(zip(bare, rows, strict=True)):
+        if DENSE in part.column_names:
+            continue
+        if row["reason"] is None:
+            raise InvalidValue(
+                f"{name} gave dense progress for some episodes but none for episode {row['episode_index']}; an "
+                "estimator gives it for all of them or for none"
+            )
+        unknown = pa.array(np.full(len(part), np.nan), pa.float32())
+        bare[number] = part.append_column(DENSE, unknown).select(DENSE_FRAME_SCHEMA.names)
+    return pa.concat_tables(bare).cast(DENSE_FRAME_SCHEMA)
+
+
 def _stage_names(source: Source, estimator: Estimator) -> list[str] | None:
     """The names behind the numbers of the `stage` column."""
-    members = getattr(estimator, "members", None)
-    names = members[0].scale.names if members else source.stage_names
+    # not every estimator knows stages
+    names = getattr(estimator, "stage_names", None) or source.stage_names
     return None if names is None else list(names)
 
 

@@ -7,54 +7,84 @@ oracle                     the simulator's truth
 sarm:RUN                   what `headway train sarm ... --out RUN` wrote
 pixels:RUN                 what `headway train pixels ... --out RUN` wrote
 untrained:sarm:RUN         the same network with random weights, blind
+ensemble:SPEC+SPEC         the mean less one standard deviation; ensemble@0.5:SPEC+SPEC takes half of one off
+ensemble-min:SPEC+SPEC     the minimum
+lerobot:FOLDER             a reward model that lerobot loads (docs/lerobot.md)
+
+A name that is not among these is looked up in the entry points `headway.estimators` of the installed packages. That is
+how an estimator of one's own gets a name: in its package's pyproject.toml,
+
+    [project.entry-points."headway.estimators"]
+    mine = "my_package.my_module:make"
+
+where `make(argument, device)` returns an `Estimator` for the spec `mine:ARGUMENT`. `lerobot` comes in the same way.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import torch
 
 from headway import controls
-from headway.errors import InvalidValue, UnknownName
+from headway.ensemble import NAMES, make_ensemble
+from headway.errors import InvalidValue, UnknownName, Unsupported
 from headway.estimator import Estimator
+from headway.learned.checkpoint import load_learned
+from headway.learned.estimator import Learned
+from headway.learned.methods import METHODS
 from headway.learned.pixels import load_pixels
-from headway.learned.sarm import Sarm, SarmMember
-from headway.learned.sarm_checkpoint import load_sarm
-from headway.learned.sarm_network import SarmNetwork
+
+ENTRY_POINTS = "headway.estimators"
 
 
 def make_estimator(spec: str, device: str = "cpu") -> Estimator:
-    """Make the estimator a spec names. Raises UnknownName, InvalidValue or CheckpointError."""
+    """Make the estimator a spec names. Raises UnknownName, InvalidValue, CheckpointError or Unsupported."""
     name, _, argument = spec.partition(":")
     makers: dict[str, Callable[[], Estimator]] = {
         "clock": controls.clock,
         "constant": lambda: controls.constant(_number(spec, argument, 0.5)),
         "random": lambda: controls.random(_seed(spec, argument)),
         "oracle": controls.oracle,
-        "sarm": lambda: load_sarm(_run(spec, argument), device),
+        **{method: partial(_load_learned, method, spec, argument, device) for method in METHODS},
         "pixels": lambda: load_pixels(_run(spec, argument)),
         "untrained": lambda: untrained(make_estimator(argument, device)),
     }
-    if name not in makers:
-        raise UnknownName("estimator", spec, makers, "A trained one is named NAME:RUN, such as sarm:runs/tidy")
-    return makers[name]()
+    if name.partition("@")[0] in NAMES:
+        return make_ensemble(spec, partial(make_estimator, device=device))
+    if name in makers:
+        return makers[name]()
+    others = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name in others:
+        return _make_other(others[name], argument, device)
+    known = [*makers, *NAMES, *others]
+    raise UnknownName("estimator", spec, known, "A trained one is named NAME:RUN, such as sarm:runs/tidy")
 
 
-def untrained(estimator: Estimator, seed: int = 0) -> Sarm:
+def untrained(estimator: Estimator, seed: int = 0) -> Learned:
     """The same estimator with its networks' weights drawn anew. Raises InvalidValue for one without a network."""
-    if not isinstance(estimator, Sarm):
+    if not isinstance(estimator, Learned):
         raise InvalidValue(f"untrained: needs an estimator with a network, such as sarm:RUN; got {estimator.name!r}")
     torch.manual_seed(seed)
-    members = [
-        SarmMember(SarmNetwork(member.network.shape), member.scale, member.trained_on) for member in estimator.members
-    ]
-    return Sarm(
-        f"untrained:{estimator.name}",
-        f"untrained-{seed}-{estimator.fingerprint}",
-        estimator.config,
-        members,
-        estimator.device,
-    )
+    method = estimator.method
+    members = [replace(member, network=method.network(member.sizes, member.knowledge)) for member in estimator.members]
+    name, fingerprint = f"untrained:{estimator.name}", f"untrained-{seed}-{estimator.fingerprint}"
+    return Learned(name, fingerprint, method, members, estimator.device)
+
+
+def _make_other(point: EntryPoint, argument: str, device: str) -> Estimator:
+    try:
+        make = point.load()
+    except (ImportError, AttributeError) as error:
+        raise Unsupported(f"the estimator {point.name!r} ({point.value}) cannot be imported: {error}") from error
+    estimator: Estimator = make(argument, device)
+    return estimator
+
+
+def _load_learned(name: str, spec: str, argument: str, device: str) -> Learned:
+    return load_learned(name, _run(spec, argument), device)
 
 
 def _run(spec: str, argument: str) -> Path:

@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import numpy as np
 
-from headway.episodes import Truth
-from headway_envs.annotation import annotated_stages
+from headway.episodes import Stage, Truth
+from headway_envs.annotation import annotated_stages, hurried_stages
 
 NAMES = ("a", "b", "c")
 
@@ -48,3 +50,17 @@ def test_what_was_done_and_undone_again_is_marked_to_the_end():
     truth = made_truth([0] * 10 + [1] * 10 + [2] * 20 + [0] * 10)
     truth.success[30:40] = True
     assert marks(truth) == [("a", 0, 10), ("b", 10, 20), ("c", 20, 40), ("a", 40, 50)]
+
+
+def test_a_hurried_annotator_is_off_by_a_third_of_a_second_and_leaves_one_mark_of_twenty_out():
+    careful = (Stage("a", 0, 60), Stage("b", 60, 62), Stage("a", 62, 150), Stage("c", 150, 300))
+    rng = np.random.default_rng(0)
+    drawn = [hurried_stages(careful, 300, 30.0, rng) for _ in range(2000)]
+    assert 0.04 < 1 - np.mean([any(stage.name == "c" for stage in marks) for marks in drawn]) < 0.06
+    ends = np.array([next((s.end for s in marks if s.start == 0 and s.name == "a"), 60) for marks in drawn])
+    assert (np.abs(ends - 60) <= 9).all()
+    assert len(np.unique(ends)) > 15
+    for marks in drawn:
+        assert all(first.end <= second.start for first, second in pairwise(marks))
+        assert all(stage.end <= 300 for stage in marks)
+        assert all(stage.start == 0 for stage in marks[:1] if stage.name == "a" and stage.end < 100)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-COMMANDS = ("demo", "tasks", "collect", "train", "score", "report", "weights")
+COMMANDS = ("demo", "tasks", "collect", "train", "score", "report", "weights", "fetch")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(he
     [
         (["score", "nowhere", "--estimator", "clock"], ["nowhere"]),
         (["score", "DEMOS", "--estimator", "clokc"], ["unknown estimator 'clokc'", "clock"]),
-        (["score", "DEMOS", "--estimator", "sarm:nowhere"], ["nowhere holds no SARM", "headway train sarm"]),
+        (["score", "DEMOS", "--estimator", "sarm:nowhere"], ["nowhere holds no sarm", "headway train sarm"]),
         (["score", "DEMOS", "--estimator", "clock", "--cameras", "wrist"], ["'wrist'", "top"]),
         (["score", "DEMOS", "--estimator", "clock", "--rename", "wrist=top"], ["'wrist'", "top"]),
         (["score", "DEMOS", "--estimator", "clock", "--rename", "wrist"], ["OLD=NEW"]),

@@ -60,7 +60,7 @@ def test_the_oracle_without_truth_is_nan_and_says_why(make_slider):
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
-        ("clokc", UnknownName, "unknown estimator 'clokc'; available: clock, constant,"),
+        ("clokc", UnknownName, "unknown estimator 'clokc'; available: classifier, clock, constant, ensemble,"),
         ("constant:much", InvalidValue, "needs a number after the colon, got 'much'"),
         ("constant:1.5", InvalidValue, r"must lie in \[0, 1\], got 1.5"),
         ("sarm", InvalidValue, "needs the folder of a training run"),

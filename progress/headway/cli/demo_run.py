@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from headway.cli.options import Bar
 from headway.cli.show import ACCURACY, accuracy_table, policy_table, show, show_accuracy, worst_table
-from headway.cli.train import stage_names
+from headway.cli.train import gather_tasks, run_training
 from headway.errors import OutputError
 from headway.files import write_json
-from headway.learned.cross_fit import train_members
+from headway.learned.inputs import InputConfig
+from headway.learned.method import TrainingConfig
 from headway.learned.pixels import train_pixels
-from headway.learned.sarm_checkpoint import save_sarm
-from headway.learned.sarm_training import SarmConfig
+from headway.learned.sarm import Sarm
 from headway.metrics.against_truth import AgainstTruth, against_truth
 from headway.metrics.intervals import Estimate
 from headway.report import ReportTable, write_report
@@ -130,10 +130,10 @@ def _train(source: Source, out: Path, size: Size, seed: int) -> None:
     train_pixels(source, source.cameras[0], out / "pixels")
     if (out / "sarm" / "config.json").exists():
         return
-    config = SarmConfig(source.cameras, epochs=size.epochs, seed=seed)
-    with Bar("training", "step") as bar:
-        members = train_members(list(source), stage_names([source]), config, FOLDS, bar.at_loss, "cpu")
-    save_sarm(out / "sarm", config, members)
+    training = TrainingConfig(epochs=size.epochs, seed=seed)
+    run_training(
+        Sarm(InputConfig(source.cameras), training), gather_tasks([source]), [source], out / "sarm", FOLDS, "cpu"
+    )
 
 
 def _specs(out: Path) -> dict[str, str]:

@@ -16,14 +16,14 @@ from headway.cli.options import (
     open_source,
     parse_episodes,
 )
-from headway.episodes import Episode
 from headway.errors import DatasetError, InvalidValue, OutputError
 from headway.files import make_folder
+from headway.learned.method import Method, TaskEpisodes
 from headway.source import Source
 
 
 def train(
-    name: Annotated[Literal["sarm", "pixels"], tyro.conf.arg(help="what to train")],
+    name: Annotated[Literal["sarm", "heads", "vip", "classifier", "pixels"], tyro.conf.arg(help="what to train")],
     datasets: Annotated[tuple[DatasetArgument, ...], tyro.conf.arg(metavar="DATASET...")],
     /,
     *,
@@ -33,97 +33,111 @@ def train(
     rename: RenameOption = "",
     episodes: EpisodesOption = "",
     state: bool = False,
+    encoder: Annotated[str, tyro.conf.arg(metavar="ENCODER")] = "tiny",
+    text_encoder: Annotated[str, tyro.conf.arg(metavar="ENCODER")] = "ngrams",
     epochs: int = 100,
     image_size: int = 64,
+    validation: float = 0.1,
     seed: int = 0,
     device: DeviceOption = "cpu",
+    track: Annotated[str, tyro.conf.arg(metavar="trackio|wandb")] = "",
 ) -> int:
-    """Train an estimator on annotated demonstrations; then NAME:RUN names it, such as sarm:runs/tidy.
+    """Train an estimator on demonstrations; then NAME:RUN names it, such as sarm:runs/tidy.
 
     With --folds 2 or more, each episode is left out by one fold, so that scoring the same dataset is held out.
-
-    For example:
+    A training cut short goes on from there when the command is repeated. For example:
 
         headway train sarm demos/tidy --folds 2 --out runs/tidy
 
     Args:
         out: folder of the new run
-        folds: sarm only: networks to train, each without its share of the episodes; 1 trains one on everything
-        state: sarm only: give it the robot's state too
-        epochs: sarm only: how often each episode is seen
-        image_size: sarm only: pictures are resized to this many pixels square
-        seed: sarm only: of weights, order and augmentation
+        folds: networks to train, each without its share of the episodes; 1 trains one on everything
+        state: show it the robot's state too
+        encoder: of frames: tiny (trained with it), pixels, or a pretrained one by its folder or name; see headway fetch
+        text_encoder: of instructions: ngrams, or a pretrained one by its folder or name
+        epochs: how often each episode is seen, at most
+        image_size: tiny only: pictures are resized to this many pixels square
+        validation: share of the episodes held out for early stopping and calibration
+        seed: of weights, order and augmentation
+        track: also send the figures of each epoch there; they are always in training-0.jsonl of the run
     """
+    from headway.learned.inputs import InputConfig
+    from headway.learned.method import TrainingConfig
+    from headway.learned.methods import METHODS
     from headway.learned.pixels import train_pixels
 
     if not datasets:
         raise InvalidValue("train needs at least one DATASET after the name of the estimator")
     if seed < 0:
         raise InvalidValue(f"--seed must be 0 or more, got {seed}")
+    for option, value in (("--epochs", epochs), ("--image-size", image_size)):
+        if value < 1:
+            raise InvalidValue(f"{option} must be at least 1, got {value}")
+    if track not in ("", "trackio", "wandb"):
+        raise InvalidValue(f"--track takes trackio or wandb, got {track!r}")
     sources = [open_source(dataset, cameras, rename) for dataset in datasets]
     if (out / "config.json").exists():
         raise OutputError(f"{out} already holds a trained estimator; choose another folder with --out, or delete it")
     make_folder(out)
-    chosen = _choose(sources, episodes)
+    tasks = gather_tasks(sources, episodes)
     if name == "pixels":
-        train_pixels(chosen, sources[0].cameras[0], out)
+        train_pixels([episode for task in tasks for episode in task.episodes], sources[0].cameras[0], out)
     else:
-        _train_sarm(sources, chosen, folds, state, epochs, image_size, seed, check_device(device), out)
+        inputs = InputConfig(sources[0].cameras, encoder, text_encoder, state, image_size)
+        method = METHODS[name](inputs, TrainingConfig(epochs=epochs, validation=validation, seed=seed))
+        run_training(method, tasks, sources, out, folds, check_device(device), track)
     print(f"trained; the run is {out}")
     print(f"next: headway score {datasets[0]} --estimator {name}:{out}")
     return 0
 
 
-def _choose(sources: list[Source], chosen: str) -> list[Episode]:
-    episodes = []
+def gather_tasks(sources: list[Source], chosen: str = "") -> list[TaskEpisodes]:
+    """The chosen episodes of all sources; sources marked with the same stages are of one task.
+
+    Raises DatasetError when some are marked and others are not.
+    """
+    found: dict[tuple[str, ...] | None, TaskEpisodes] = {}
     for source in sources:
         numbers = parse_episodes(chosen, source.episode_indices) or source.episode_indices
-        episodes += [source.episode(number) for number in numbers]
-    return episodes
-
-
-def _train_sarm(
-    sources: list[Source],
-    episodes: list[Episode],
-    folds: int,
-    state: bool,
-    epochs: int,
-    image_size: int,
-    seed: int,
-    device: str,
-    out: Path,
-) -> None:
-    from headway.learned.cross_fit import train_members
-    from headway.learned.sarm_checkpoint import save_sarm
-    from headway.learned.sarm_training import SarmConfig
-
-    for option, value in (("--epochs", epochs), ("--image-size", image_size)):
-        if value < 1:
-            raise InvalidValue(f"{option} must be at least 1, got {value}")
-    names = stage_names(sources)
-    marked = [episode for episode in episodes if episode.stages]
-    if len(marked) < len(episodes):
-        print(f"{len(episodes) - len(marked)} of {len(episodes)} episodes carry no stage marks and are left out")
-    if len(marked) == 1:
-        print("one episode proves nothing about accuracy: take this run as a trial of the pipeline, no more")
-    config = SarmConfig(sources[0].cameras, use_state=state, epochs=epochs, image_size=image_size, seed=seed)
-    with Bar("training", "step") as bar:
-        members = train_members(marked, names, config, folds, bar.at_loss, device)
-    save_sarm(out, config, members)
-
-
-def stage_names(sources: list[Source]) -> tuple[str, ...]:
-    """The stages that all datasets are marked with. Raises DatasetError when there are none, or they differ."""
-    names = sources[0].stage_names
-    if not names:
+        before = found.get(source.stage_names)
+        episodes = [*(before.episodes if before else ()), *(source.episode(number) for number in numbers)]
+        found[source.stage_names] = TaskEpisodes(episodes, source.stage_names, source.dense_stage_names)
+    if len(found) > 1 and None in found:
+        bare = next(source for source in sources if source.stage_names is None)
         raise DatasetError(
-            f"{sources[0].root} carries no stage marks, and SARM learns from them; add sparse_subtask_* columns "
-            "(LeRobot) or a `stages` column in episodes.csv (videos)"
+            f"{bare.root} carries no stage marks but other datasets do; mark it, or train on it separately"
         )
-    for source in sources[1:]:
-        if source.stage_names != names:
-            raise DatasetError(
-                f"{source.root} is marked with the stages {', '.join(source.stage_names or ('none',))}, but "
-                f"{sources[0].root} with {', '.join(names)}; train on datasets of one task"
-            )
-    return names
+    return list(found.values())
+
+
+def run_training(
+    method: Method,
+    tasks: list[TaskEpisodes],
+    sources: list[Source],
+    out: Path,
+    folds: int,
+    device: str,
+    track: str = "",
+) -> None:
+    """Train, with progress bars, and write the checkpoint to `out`."""
+    from headway.encoders.cache import default_cache
+    from headway.learned.checkpoint import save_learned
+    from headway.learned.cross_fit import train_members
+    from headway.learned.members import Workshop
+    from headway.learned.team import Team
+    from headway.learned.train_member import make_reader
+
+    episodes = [episode for task in tasks for episode in task.episodes]
+    knowledge = method.study(tasks)
+    bare = sum(method.label(e, number, knowledge) is None for number, task in enumerate(tasks) for e in task.episodes)
+    if bare:
+        print(f"{bare} of {len(episodes)} episodes are not marked in a way {method.name} learns from and are left out")
+    if len(episodes) == 1:
+        print("one episode proves nothing about accuracy: take this run as a trial of the pipeline, no more")
+    workshop = Workshop(default_cache(), out, device, track)
+    with Bar("reading", "episode") as bar:
+        make_reader(method, workshop).fill_cache(episodes, bar.at)
+    with Bar("training", "step") as bar:
+        members = train_members(method, tasks, workshop, folds, bar.at_loss)
+    if Team(device).leads:
+        save_learned(out, method, members, [source.fingerprint for source in sources])

@@ -1,10 +1,10 @@
-"""Training SARM on all episodes, or in folds so that every episode can be judged by a member that never saw it."""
+"""Training on all episodes, or in folds so that every episode can be judged by a member that never saw it."""
 
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -16,40 +16,44 @@ import torch
 
 from headway.episodes import Array, Episode
 from headway.errors import DatasetError, HeadwayError, InvalidValue
-from headway.learned.sarm import SarmMember
-from headway.learned.sarm_network import SarmNetwork, SarmShape
-from headway.learned.sarm_training import SarmConfig, train_network
-from headway.learned.targets import StageScale, is_complete
+from headway.learned.members import Member, Workshop
+from headway.learned.method import Method, TaskEpisodes
+from headway.learned.team import Team
+from headway.learned.train_member import train_member
+from headway.learned.training import OnStep
 
-OnStep = Callable[[int, int, float], None]
 type Board = "SynchronizedArray[float]"
 
 
 def train_members(
-    episodes: Sequence[Episode], names: Sequence[str], config: SarmConfig, folds: int, on_step: OnStep, device: str
-) -> list[SarmMember]:
+    method: Method,
+    tasks: Sequence[TaskEpisodes],
+    workshop: Workshop,
+    folds: int = 1,
+    on_step: OnStep = lambda step, steps, loss: None,
+) -> list[Member]:
     """Train one member on everything (`folds` 1), or one a fold, each without the episodes of its own fold.
 
     Args:
-        episodes: marked episodes.
-        names: the stages in order.
-        config: how to train.
+        method: what is trained, and how.
+        tasks: what it is trained on, one entry a task.
+        workshop: where things are kept. On `cpu` folds are trained side by side, one thread each; on any other device,
+            or with several processes, one after another.
         folds: at least 1 and at most one an episode.
         on_step: called with the steps done, all steps, and a recent loss.
-        device: `cpu` trains the folds side by side, one thread each; any other trains them one after another.
+
+    Raises:
+        InvalidValue: the number of folds does not fit.
+        DatasetError: there is nothing to learn from, in all or in one of the folds.
     """
+    episodes = [episode for task in tasks for episode in task.episodes]
     if not 1 <= folds <= len(episodes):
         raise InvalidValue(f"needs 1 to {len(episodes)} folds for {len(episodes)} episodes, got {folds}")
-    if folds == 1:
-        network, scale = train_network(episodes, names, config, on_step, device)
-        return [SarmMember(network, scale, _recordings(episodes))]
-    fold_of = assign_folds(episodes, folds, config.seed)
-    _check_folds(episodes, names, fold_of)
-    parts = [[e for e, fold in zip(episodes, fold_of, strict=True) if fold != left_out] for left_out in range(folds)]
-    jobs = [_Job(part, tuple(names), replace(config, seed=config.seed + fold)) for fold, part in enumerate(parts)]
-    if device == "cpu":
+    method.study(tasks)
+    jobs = _jobs(method, tasks, workshop, folds)
+    if workshop.device == "cpu" and len(jobs) > 1 and Team.is_alone():
         return _side_by_side(jobs, on_step)
-    return [_one_after_another(job, number, len(jobs), on_step, device) for number, job in enumerate(jobs)]
+    return [_one_after_another(job, number, len(jobs), on_step) for number, job in enumerate(jobs)]
 
 
 def assign_folds(episodes: Sequence[Episode], folds: int, seed: int) -> Array:
@@ -61,32 +65,45 @@ def assign_folds(episodes: Sequence[Episode], folds: int, seed: int) -> Array:
     return fold_of
 
 
-def _check_folds(episodes: Sequence[Episode], names: Sequence[str], fold_of: Array) -> None:
-    """Raise DatasetError, before anything is trained, when a fold would have no complete success to learn from."""
-    homes = {int(fold) for episode, fold in zip(episodes, fold_of, strict=True) if is_complete(episode, names)}
-    if len(homes) < 2:
-        raise DatasetError(
-            "training in folds needs complete, marked successes in at least two of them, so that each fold can learn "
-            "from the others; mark more episodes, or train with --folds 1"
-        )
-
-
 @dataclass(frozen=True, repr=False)
 class _Job:
-    episodes: Sequence[Episode]
-    names: tuple[str, ...]
-    config: SarmConfig
+    method: Method
+    tasks: Sequence[TaskEpisodes]
+    workshop: Workshop
 
 
-def _one_after_another(job: _Job, number: int, jobs: int, on_step: OnStep, device: str) -> SarmMember:
+def _jobs(method: Method, tasks: Sequence[TaskEpisodes], workshop: Workshop, folds: int) -> list[_Job]:
+    """What each fold is trained on. Raises DatasetError when one would have nothing to learn from."""
+    if folds == 1:
+        return [_Job(method, tasks, workshop)]
+    seed = method.training.seed
+    fold_of = [assign_folds(task.episodes, folds, seed) for task in tasks]
+    jobs = []
+    for left_out in range(folds):
+        parts = [
+            replace(task, episodes=[e for e, fold in zip(task.episodes, of, strict=True) if fold != left_out])
+            for task, of in zip(tasks, fold_of, strict=True)
+        ]
+        own = replace(method, training=replace(method.training, seed=seed + left_out))  # type: ignore[type-var]
+        try:
+            own.study(parts)
+        except DatasetError as error:
+            raise DatasetError(
+                f"one of {folds} folds would have nothing to learn from ({error}); mark more episodes, or train with "
+                "--folds 1"
+            ) from error
+        jobs.append(_Job(own, parts, workshop))
+    return jobs
+
+
+def _one_after_another(job: _Job, number: int, jobs: int, on_step: OnStep) -> Member:
     def report(step: int, steps: int, loss: float) -> None:
         on_step(number * steps + step, jobs * steps, loss)
 
-    network, scale = train_network(job.episodes, job.names, job.config, report, device)
-    return SarmMember(network, scale, _recordings(job.episodes))
+    return train_member(job.method, job.tasks, job.workshop, report, number)
 
 
-def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[SarmMember]:
+def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[Member]:
     context = multiprocessing.get_context("spawn")
     board: Board = context.Array("d", 3 * len(jobs))  # steps done, steps in all, loss, for every job
     workers = min(len(jobs), os.cpu_count() or 1)
@@ -100,10 +117,7 @@ def _side_by_side(jobs: Sequence[_Job], on_step: OnStep) -> list[SarmMember]:
                 "a training process was ended from outside, most likely for want of memory; "
                 "train with a smaller --image-size or with --folds 1"
             ) from error
-    return [
-        SarmMember(_rebuild(shape, weights), scale, _recordings(job.episodes))
-        for job, (shape, weights, scale) in zip(jobs, results, strict=True)
-    ]
+    return [_rebuild(job.method, *result) for job, result in zip(jobs, results, strict=True)]
 
 
 def _watch(futures: Sequence[Future], board: Board, on_step: OnStep) -> None:
@@ -126,20 +140,17 @@ def _start_worker(board: Board) -> None:
     torch.set_num_threads(1)
 
 
-def _work(number: int, job: _Job) -> tuple[SarmShape, dict[str, Array], StageScale]:
+def _work(number: int, job: _Job) -> tuple[Member, dict[str, Array]]:
     def report(step: int, steps: int, loss: float) -> None:
         _board[3 * number : 3 * number + 3] = [step, steps, loss]
 
-    network, scale = train_network(job.episodes, job.names, job.config, report)
+    member = train_member(job.method, job.tasks, job.workshop, report, number)
     # arrays, because tensors would travel through shared memory that ends with this process
-    return network.shape, {name: tensor.numpy() for name, tensor in network.state_dict().items()}, scale
+    weights = {name: tensor.numpy() for name, tensor in member.network.state_dict().items()}
+    return replace(member, network=None), weights
 
 
-def _rebuild(shape: SarmShape, weights: dict[str, Array]) -> SarmNetwork:
-    network = SarmNetwork(shape)
+def _rebuild(method: Method, member: Member, weights: dict[str, Array]) -> Member:
+    network = method.network(member.sizes, member.knowledge)
     network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
-    return network
-
-
-def _recordings(episodes: Sequence[Episode]) -> frozenset[str]:
-    return frozenset(episode.recording for episode in episodes if episode.recording is not None)
+    return replace(member, network=network.eval())

@@ -6,201 +6,216 @@ y_t = P_{k*-1} + a_{k*} tau_{k*}; that is kept as `raw`. On purpose we report th
 
     y_t = sum_k p_k (P_{k-1} + a_k tau_k),
 
-which does not jump at a boundary, with its standard deviation as the uncertainty. Also on purpose: one class more
-than there are stages, "done", whose probability is the success probability; a within-stage output for each stage
-instead of one conditioned on the stage; one small network trained from scratch with its frame encoder instead of two
-transformers on frozen CLIP features. Windows look backward only, so the estimate is causal.
+which does not jump at a boundary, with its standard deviation as the uncertainty. It is taught by
+
+    L = CE(p, k) + 4 (tau_k - tau)^2,
+
+over every window of a strided run, of which a share runs forward and then back (rewind), and a share is shown with an
+instruction that is not theirs, whose progress is 0. Dense marks, where there are any, teach a second pair of heads.
+
+Also on purpose: one class more than there are stages, "done", whose probability is the success probability; a
+within-stage output for each stage instead of one conditioned on the stage; failed attempts are learned from when they
+are marked; by default one small network trained from scratch with its frame encoder, where the paper has two of
+width 768 and 8 layers on frozen CLIP features (`encoder` and `trunk` make it so). Several tasks share one
+network: the classes are the stages of all of them. Windows look backward only, so the estimate is causal.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from headway.episodes import Array, Episode, ProgressCurve
-from headway.errors import DatasetError, UnknownName
-from headway.estimator import Needs, Reading
-from headway.learned.sarm_network import SarmNetwork
-from headway.learned.sarm_training import SarmConfig
-from headway.learned.targets import StageScale
-from headway.learned.windows import PADDING, backward_windows
-from headway.pictures import frames_to_look_at, interpolate, resize
-from headway.text import encode_text
+from headway.episodes import Array, Episode
+from headway.errors import DatasetError
+from headway.learned.inputs import InputConfig
+from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes, Term, TrainingConfig, Verdict
+from headway.learned.runs import Run, draw_run, encode_runs
+from headway.learned.targets import Scales, Targets, fit_scale, label
+from headway.learned.true_targets import label_by_truth, true_scale
+from headway.learned.trunk import Sizes, Trunk, TrunkConfig
+from headway.learned.windows import rewind
 
-CHUNK = 256
-
-
-@dataclass(frozen=True, repr=False)
-class SarmMember:
-    """One trained network, the scale it was taught, and the recordings it was trained on."""
-
-    network: SarmNetwork
-    scale: StageScale
-    trained_on: frozenset[str]
-
-    def knows(self, episode: Episode) -> bool:
-        """Whether this very recording was among its training episodes."""
-        return episode.recording in self.trained_on
+WITHIN_WEIGHT = 4.0
 
 
-@dataclass(frozen=True, repr=False)
-class Judgement:
-    """What the network says of some frames: stage probabilities (time, stages + 1), within (time, stages)."""
+class StageHeads(nn.Module):
+    """Which stage a window ends in, and how far along within each: (window, width) -> two outputs."""
 
-    stages: Array
-    within: Array
+    def __init__(self, width: int, stages: int):
+        super().__init__()
+        self.stage = nn.Linear(width, stages + 1)
+        self.within = nn.Linear(width, stages)
 
-    def by_stage(self, scale: StageScale) -> Array:
-        """The progress each stage would mean, (time, stages + 1)."""
-        within = np.concatenate([self.within, np.zeros((len(self.within), 1), np.float32)], axis=1)
-        return scale.starts + scale.widths * within
-
-    def moments(self, scale: StageScale) -> tuple[Array, Array]:
-        """Mean and standard deviation of progress under the stage probabilities, each (time,)."""
-        by_stage = self.by_stage(scale)
-        mean = (self.stages * by_stage).sum(axis=1)
-        return mean, np.sqrt((self.stages * (by_stage - mean[:, None]) ** 2).sum(axis=1))
+    def forward(self, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (window, stages + 1), the last of which means done, and progress within each stage, in [0, 1]."""
+        return self.stage(present), torch.sigmoid(self.within(present))
 
 
-@dataclass(repr=False)
+class SarmNetwork(Trunk):
+    """The trunk with sparse and, where there are dense marks, dense heads."""
+
+    def __init__(self, sizes: Sizes, config: TrunkConfig, stages: int, dense_stages: int = 0):
+        super().__init__(sizes, config)
+        self.sparse = StageHeads(config.width, stages)
+        self.dense = StageHeads(config.width, dense_stages) if dense_stages else None
+
+    def encode(self, frames: Tensor, state: Tensor | None) -> Tensor:
+        return self.tower(frames, state)
+
+    def judge(self, windows: Tensor, padding: Tensor, text: Tensor) -> dict[str, Tensor]:
+        present = self(windows, padding, text)
+        outputs = dict(zip(("stage", "within"), self.sparse(present), strict=True))
+        if self.dense is not None:
+            outputs |= dict(zip(("dense_stage", "dense_within"), self.dense(present), strict=True))
+        return outputs
+
+
+@dataclass(frozen=True)
 class Sarm:
-    """The estimator: one member, or the members of a cross-fit, of which each judges what it was not trained on."""
+    """How to train a SARM.
 
-    name: str
-    fingerprint: str
-    config: SarmConfig
-    members: Sequence[SarmMember]
-    device: str = "cpu"
-    needs: Needs = field(init=False)
+    Attributes:
+        inputs: what it is shown.
+        training: how it is trained.
+        rewind: share of windows that run forward and then back.
+        wrong_text: share of windows shown with another instruction.
+        trunk: how large the network is.
+        teacher: `marks` of an annotator, or the simulator's `truth`, an upper bound that no user has.
+    """
 
-    def __post_init__(self) -> None:
-        self.needs = Needs(instruction=True, state=self.config.use_state)
-        for member in self.members:
-            member.network.to(self.device).eval()
+    inputs: InputConfig
+    training: TrainingConfig = TrainingConfig()
+    rewind: float = 0.4
+    wrong_text: float = 0.1
+    trunk: TrunkConfig = TrunkConfig()
+    teacher: Literal["marks", "truth"] = "marks"
+    name: str = "sarm"
+    needs_map: ClassVar[bool] = False
 
-    def estimate(self, episodes: Iterable[Episode], stride: int = 1) -> Iterator[ProgressCurve]:
-        for episode in episodes:
-            unseen = [i for i, member in enumerate(self.members) if not member.knows(episode)]
-            number = unseen[0] if unseen else 0
-            fold = number if len(self.members) > 1 else None
-            yield self._curve(episode, self.members[number], stride, fold, in_sample=not unseen)
+    def study(self, tasks: Sequence[TaskEpisodes]) -> Knowledge:
+        """The scale of each task, measured on its complete, marked successes. Raises DatasetError."""
+        if self.teacher == "truth":
+            return Knowledge(Scales(tuple(true_scale(task.episodes) for task in tasks)))
+        for task in tasks:
+            if not task.stages:
+                raise DatasetError(
+                    "SARM learns from stage marks, and a dataset carries none; add sparse_subtask_* columns (LeRobot) "
+                    "or a `stages` column in episodes.csv (videos), or train vip, which needs no labels"
+                )
+        scales = Scales(tuple(fit_scale(task.episodes, task.stages or ()) for task in tasks))
+        if not all(task.dense_stages for task in tasks):
+            return Knowledge(scales)
+        dense = tuple(fit_scale(_densely(task.episodes), task.dense_stages or ()) for task in tasks)
+        return Knowledge(scales, Scales(dense))
 
-    def _curve(
-        self, episode: Episode, member: SarmMember, stride: int, fold: int | None, in_sample: bool
-    ) -> ProgressCurve:
-        looked_at = frames_to_look_at(len(episode), stride)
-        windows = backward_windows(looked_at, self.config.gap_seconds * episode.fps, self.config.history)
-        wanted = np.unique(windows[windows != PADDING])
-        features = encode_episode(member.network, episode, wanted, self.config, self.device)
-        slots = np.where(windows == PADDING, PADDING, np.searchsorted(wanted, windows))
-        judgement = judge(member.network, features, slots, episode.instruction or "")
-        time = len(episode)
-        stages = interpolate(judgement.stages, looked_at, time)
-        by_stage = judgement.by_stage(member.scale)
-        mean, spread = judgement.moments(member.scale)
-        likeliest = np.take_along_axis(by_stage, judgement.stages.argmax(axis=1)[:, None], axis=1)[:, 0]
-        seen = np.zeros(time, dtype=bool)
-        seen[looked_at] = True
-        return ProgressCurve(
-            values=interpolate(mean, looked_at, time).clip(0, 1),
-            looked_at=seen,
-            fingerprint=self.fingerprint,
-            # the last class, "done", comes after the last stage
-            stage=stages.argmax(axis=1).clip(max=len(member.scale.names) - 1),
-            stage_names=member.scale.names,
-            stage_probability=stages,
-            success=stages[:, -1],
-            uncertainty=interpolate(spread, looked_at, time),
-            raw=interpolate(likeliest, looked_at, time),
-            fold=fold,
-            in_sample=in_sample,
+    def label(self, episode: Episode, task: int, knowledge: Knowledge) -> Mapping[str, Array] | None:
+        assert knowledge.scales is not None
+        teach = label_by_truth if self.teacher == "truth" else label
+        if self.teacher == "marks" and not episode.stages:
+            return None
+        labels = _labels(teach(episode, knowledge.scales.tasks[task]), knowledge.scales, task)
+        if knowledge.dense is not None:
+            (dense,) = _densely([episode])
+            found = label(dense, knowledge.dense.tasks[task])
+            labels |= {f"dense_{name}": part for name, part in _labels(found, knowledge.dense, task).items()}
+        return labels
+
+    def network(self, sizes: Sizes, knowledge: Knowledge) -> SarmNetwork:
+        assert knowledge.scales is not None
+        return SarmNetwork(sizes, self.trunk, knowledge.scales.done, knowledge.dense.done if knowledge.dense else 0)
+
+    def terms(self, network: SarmNetwork, step: Step) -> dict[str, Term]:
+        """Frames without a mark enter no term, frames with unknown progress not the second, padding nothing."""
+        runs = [self._run(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
+        windows, padding = encode_runs(network, runs, step.rngs, step.device)
+        taught = [
+            _teach(lesson, run, rng, step) for lesson, run, rng in zip(step.lessons, runs, step.rngs, strict=True)
+        ]
+        joined = {name: np.concatenate([labels[name] for labels in taught]) for name in taught[0]}
+        put = partial(torch.as_tensor, device=step.device)
+        outputs = network.judge(windows, padding, put(joined["text"]))
+        terms: dict[str, Term] = {}
+        for kind in ("", "dense_") if network.dense is not None else ("",):
+            stage, within = put(joined[f"{kind}stage"]), put(joined[f"{kind}within"])
+            terms |= stage_terms(kind, outputs[f"{kind}stage"], outputs[f"{kind}within"], stage, within)
+        return terms
+
+    def finish(self, network: SarmNetwork, lessons: Sequence[Lesson], device: torch.device) -> None:
+        """Nothing is left to do."""
+
+    def read(self, outputs: Mapping[str, Array], knowledge: Knowledge) -> Verdict:
+        assert knowledge.scales is not None
+        probability = softmax(outputs["stage"])
+        by_stage = progress_by_stage(outputs["within"], knowledge.scales)
+        mean = (probability * by_stage).sum(axis=1)
+        likeliest = np.take_along_axis(by_stage, probability.argmax(axis=1)[:, None], axis=1)[:, 0]
+        dense = None
+        if knowledge.dense is not None:
+            dense_by_stage = progress_by_stage(outputs["dense_within"], knowledge.dense)
+            dense = (softmax(outputs["dense_stage"]) * dense_by_stage).sum(axis=1)
+        done = np.logaddexp.reduce(outputs["stage"][:, :-1], axis=1)
+        return Verdict(
+            raw=likeliest,
+            progress=mean,
+            success_logit=outputs["stage"][:, -1] - done,
+            stage_probability=probability,
+            uncertainty=np.sqrt((probability * (by_stage - mean[:, None]) ** 2).sum(axis=1)),
+            dense=dense,
         )
 
-    def stream(self, instruction: str | None = None) -> "SarmStream":
-        """Start judging a running episode, which no member was trained on; the first judges when there are several."""
-        return SarmStream(self.members[0], self.config, instruction or "", self.device)
+    def _run(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
+        run = draw_run(lesson.clip, self.inputs.history, rng)
+        if rng is None:
+            return run
+        return Run(run.clip, run.kept, rewind(run.windows, self.rewind, rng))
 
 
-class SarmStream:
-    """Judges frames as they come: one encode and one small transformer each, however long the episode gets."""
-
-    def __init__(self, member: SarmMember, config: SarmConfig, instruction: str, device: str):
-        self._member, self._config, self._instruction, self._device = member, config, instruction, device
-        self._first: Tensor | None = None
-        self._times: deque[float] = deque()
-        self._features: deque[Tensor] = deque()
-
-    def push(self, frames: Mapping[str, Array], time: float, state: Array | None = None) -> Reading:
-        missing = [name for name in self._config.cameras if name not in frames]
-        if missing:
-            raise UnknownName("camera", missing[0], frames, "The estimator was trained with it")
-        if self._config.use_state and state is None:
-            raise DatasetError("this estimator was trained with the robot's state; push it with every frame")
-        pictures = np.stack([resize(frames[name], self._config.image_size) for name in self._config.cameras])
-        feature = _encode(self._member.network, pictures[None], None if state is None else state[None], self._device)
-        self._first = feature if self._first is None else self._first
-        self._times.append(time)
-        self._features.append(feature)
-        self._forget(time)
-        features = torch.cat([self._first, *self._features])
-        judgement = judge(self._member.network, features, self._window(time), self._instruction)
-        mean, spread = judgement.moments(self._member.scale)
-        names = self._member.scale.names
-        stage = names[min(int(judgement.stages.argmax()), len(names) - 1)]
-        progress = min(max(float(mean[0]), 0.0), 1.0)
-        return Reading(time, progress, stage, float(judgement.stages[0, -1]), float(spread[0]))
-
-    def _forget(self, time: float) -> None:
-        """Drop what no window can reach any more, but for one gap of slack."""
-        oldest = time - self._config.gap_seconds * (self._config.history + 1)
-        while self._times[0] < oldest:
-            self._times.popleft()
-            self._features.popleft()
-
-    def _window(self, time: float) -> Array:
-        """The window that ends now, as places in (first, *features)."""
-        wanted = time - np.arange(self._config.history - 1, -1, -1) * self._config.gap_seconds
-        nearest = np.abs(np.array(self._times)[None, :] - wanted[:, None]).argmin(axis=1)
-        places = np.where(wanted < -1e-6, PADDING, 1 + nearest)
-        return np.concatenate([[0], places])[None]
+def stage_terms(kind: str, logits: Tensor, within_all: Tensor, stage: Tensor, within: Tensor) -> dict[str, Term]:
+    """Both terms of predictions (window, ...) for stage (window,), -1 unknown, and within (window,), NaN unknown."""
+    entropy = nn.functional.cross_entropy(logits, stage, ignore_index=-1, reduction="sum")
+    known = ~torch.isnan(within) & (stage >= 0) & (stage < within_all.shape[1])
+    predicted = within_all[known].gather(1, stage[known, None])[:, 0]
+    squared = ((predicted - within[known]) ** 2).sum()
+    return {
+        f"{kind}stage": Term(entropy, int((stage >= 0).sum())),
+        f"{kind}within": Term(squared, int(known.sum()), WITHIN_WEIGHT),
+    }
 
 
-@torch.inference_mode()
-def judge(network: SarmNetwork, features: Tensor, windows: Array, instruction: str) -> Judgement:
-    """Judge windows (window, 1 + history) of indices into features (frame, width)."""
-    index = torch.as_tensor(windows, device=features.device)
-    text = torch.as_tensor(encode_text(instruction), device=features.device).expand(len(index), -1)
-    stages, withins = [], []
-    for part, words in zip(index.split(CHUNK), text.split(CHUNK), strict=True):
-        logits, within = network.judge(features[part.clamp(min=0)], part == PADDING, words)
-        stages.append(logits.softmax(dim=1).cpu().numpy())
-        withins.append(within.cpu().numpy())
-    return Judgement(np.concatenate(stages), np.concatenate(withins))
+def progress_by_stage(within: Array, scales: Scales) -> Array:
+    """The progress each class would mean, (frame, stages + 1), for `within` (frame, stages)."""
+    every = np.concatenate([within, np.zeros((len(within), 1), np.float32)], axis=1)
+    return scales.starts + scales.widths * every
 
 
-def encode_episode(network: SarmNetwork, episode: Episode, wanted: Array, config: SarmConfig, device: str) -> Tensor:
-    """Features (wanted, width) of the `wanted` frames, rising; decodes each camera once, a few frames at a time."""
-    if config.use_state and episode.state is None:
-        raise DatasetError(f"episode {episode.index} has no state, which this estimator was trained with")
-    features: list[Tensor] = []
-    chunk: list[Array] = []
-    place = 0
-    for number, pictures in enumerate(zip(*(episode.camera(name) for name in config.cameras), strict=True)):
-        if place < len(wanted) and number == wanted[place]:
-            chunk.append(np.stack([resize(picture, config.image_size) for picture in pictures]))
-            place += 1
-        if chunk and (len(chunk) == CHUNK or place == len(wanted)):
-            frames = wanted[place - len(chunk) : place]
-            state = episode.state[frames] if config.use_state and episode.state is not None else None
-            features.append(_encode(network, np.stack(chunk), state, device))
-            chunk = []
-    return torch.cat(features)
+def softmax(logits: Array) -> Array:
+    """Probabilities of logits (frame, classes)."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-@torch.inference_mode()
-def _encode(network: SarmNetwork, pictures: Array, state: Array | None, device: str) -> Tensor:
-    known = None if state is None else torch.as_tensor(state, dtype=torch.float32, device=device)
-    return network.encode(torch.as_tensor(pictures, device=device), known)
+def _densely(episodes: Sequence[Episode]) -> list[Episode]:
+    """The same episodes with their dense marks in place of the sparse ones."""
+    return [replace(episode, stages=episode.dense_stages) for episode in episodes]
+
+
+def _labels(targets: Targets, scales: Scales, task: int) -> dict[str, Array]:
+    return {"stage": scales.classes(targets.stage, task), "within": targets.within}
+
+
+def _teach(lesson: Lesson, run: Run, rng: np.random.Generator | None, step: Step) -> dict[str, Array]:
+    """The labels of a run's windows and the text each is shown with; with a wrong one, nothing is done yet."""
+    labels = {name: part[run.present] for name, part in lesson.labels.items()}
+    windows, clip = len(run.windows), lesson.clip
+    if rng is None:
+        return labels | {"text": np.repeat(clip.text[None], windows, axis=0)}
+    texts, wrong, tasks = step.negatives.draw(clip.instruction, clip.task, windows, rng)
+    for kind, scales in (("", step.knowledge.scales), ("dense_", step.knowledge.dense)):
+        if scales is not None:
+            labels[f"{kind}stage"] = np.where(wrong, scales.first(tasks), labels[f"{kind}stage"])
+            labels[f"{kind}within"] = np.where(wrong, np.float32(0), labels[f"{kind}within"])
+    return labels | {"text": texts}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headway.annotation import mean_proportions
 from headway.episodes import Array, Episode
 from headway.errors import DatasetError, InvalidValue, UnknownName
 
@@ -61,6 +62,53 @@ class StageScale:
 
 
 @dataclass(frozen=True)
+class Scales:
+    """The scales of all tasks that one estimator knows, as one list of classes: every task's stages, then "done".
+
+    Attributes:
+        tasks: one scale a task.
+    """
+
+    tasks: tuple[StageScale, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stages of all tasks, one task after another."""
+        return tuple(name for scale in self.tasks for name in scale.names)
+
+    @property
+    def done(self) -> int:
+        """The class that means done, whatever the task."""
+        return len(self.names)
+
+    @property
+    def starts(self) -> Array:
+        """The progress at which each class starts, float32 (stages + 1,); 1 for "done"."""
+        return np.concatenate([*(scale.starts[:-1] for scale in self.tasks), [1.0]]).astype(np.float32)
+
+    @property
+    def widths(self) -> Array:
+        """How much progress each class takes, float32 (stages + 1,); 0 for "done"."""
+        return np.concatenate([*(scale.widths[:-1] for scale in self.tasks), [0.0]]).astype(np.float32)
+
+    def first(self, task: int | Array) -> Array:
+        """The class of a task's first stage."""
+        counts = [len(scale.names) for scale in self.tasks]
+        return np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)[task]
+
+    def stage_of(self, probability: Array) -> Array:
+        """The likeliest stage, int64 (frame,), of (frame, stages + 1); where that is "done", a task's last one."""
+        last = self.first(np.arange(len(self.tasks))) + [len(scale.names) - 1 for scale in self.tasks]
+        likeliest = probability.argmax(axis=1)
+        return np.where(likeliest == self.done, last[probability[:, last].argmax(axis=1)], likeliest)
+
+    def classes(self, stage: Array, task: int) -> Array:
+        """A task's stages, -1 where unknown and its number of stages for done -> classes, -1 where unknown."""
+        numbered = np.where(stage < 0, -1, stage + self.first(task))
+        return np.where(stage == len(self.tasks[task].names), self.done, numbered)
+
+
+@dataclass(frozen=True)
 class Targets:
     """The labels of one episode.
 
@@ -92,8 +140,8 @@ def fit_scale(episodes: Sequence[Episode], names: Sequence[str]) -> StageScale:
         )
     frames = np.array([[stage.end - stage.start for stage in episode.stages or ()] for episode in complete], float)
     seconds = frames / np.array([[episode.fps] for episode in complete])
-    proportions = (frames / frames.sum(axis=1, keepdims=True)).mean(axis=0)
-    return StageScale(tuple(names), tuple(proportions.tolist()), tuple(np.median(seconds, axis=0).tolist()))
+    proportions = mean_proportions([episode.stages or () for episode in complete], names)
+    return StageScale(tuple(names), proportions, tuple(np.median(seconds, axis=0).tolist()))
 
 
 def label(episode: Episode, scale: StageScale) -> Targets:
@@ -120,6 +168,14 @@ def label(episode: Episode, scale: StageScale) -> Targets:
         stage[done:] = len(scale.names)
         within[done:] = 0.0
     return Targets(stage, within)
+
+
+def progress_of(targets: Targets, scale: StageScale) -> Array:
+    """Progress y = P_{k-1} + a_k tau of labelled frames, float32 (time,), NaN where it is unknown."""
+    known = (targets.stage >= 0) & ~np.isnan(targets.within)
+    progress = np.full(len(targets.stage), np.nan, dtype=np.float32)
+    progress[known] = scale.progress(targets.stage[known], targets.within[known])
+    return progress
 
 
 def _succeeded(episode: Episode, scale: StageScale, numbers: Sequence[int]) -> bool:

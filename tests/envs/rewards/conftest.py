@@ -9,10 +9,13 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from headway.learned.sarm import Sarm, SarmMember
-from headway.learned.sarm_network import SarmNetwork, SarmShape
-from headway.learned.sarm_training import SarmConfig
-from headway.learned.targets import StageScale
+from headway.learned.estimator import Learned
+from headway.learned.inputs import InputConfig
+from headway.learned.members import Member
+from headway.learned.method import Knowledge
+from headway.learned.sarm import Sarm
+from headway.learned.targets import Scales, StageScale
+from headway.learned.trunk import Sizes
 
 torch.set_num_threads(1)
 # processes started by AsyncVectorEnv cannot import this file
@@ -108,13 +111,14 @@ class Slider(gymnasium.Env):
 def untrained_sarm(*cameras, size=32, state_dim=0):
     """A SARM as training would start it."""
     torch.manual_seed(0)
-    config = SarmConfig(cameras or ("top",), use_state=state_dim > 0, image_size=size)
-    network = SarmNetwork(SarmShape(2, len(config.cameras), state_dim, size, config.history))
+    method = Sarm(InputConfig(cameras or ("top",), use_state=state_dim > 0, image_size=size))
+    knowledge = Knowledge(Scales((StageScale(("first", "second"), (0.5, 0.5), (2.0, 2.0)),)))
+    sizes = Sizes((size, size, 3), len(method.inputs.cameras), 256, state_dim, method.inputs.history)
+    network = method.network(sizes, knowledge)
     # heads drawn this wide give estimates that differ from frame to frame
-    for head in (network.stage_head, network.within_head):
+    for head in (network.sparse.stage, network.sparse.within):
         torch.nn.init.normal_(head.weight, std=0.5)
-    scale = StageScale(("first", "second"), (0.5, 0.5), (2.0, 2.0))
-    return Sarm("sarm:untrained", "untrained", config, [SarmMember(network, scale, frozenset())])
+    return Learned("sarm:untrained", "untrained", method, [Member(network, sizes, knowledge, frozenset())])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.learned.sarm_checkpoint import save_sarm
+from headway.learned.checkpoint import save_learned
 from headway_envs.rewards import single, success, vector
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "shaped_reward.py"
@@ -20,7 +20,7 @@ def numbers(line):
 def trained(make_sarm, tmp_path, monkeypatch):
     """The working directory of somebody who trained a SARM, but for the training."""
     sarm = make_sarm("front", size=96)
-    save_sarm(tmp_path / "runs" / "tidy", sarm.config, sarm.members)
+    save_learned(tmp_path / "runs" / "tidy", sarm.method, sarm.members)
     monkeypatch.chdir(tmp_path)
 
 

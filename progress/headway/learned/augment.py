@@ -1,0 +1,97 @@
+"""Augmentation of pictures, drawn for each episode on its own and the same over all its frames.
+
+A camera that is moved, another light and another table are what an estimator meets at the next bench. So whatever
+stands still over the episode is laid over with a random texture, pictures are warped as a camera that rolls, shifts
+and comes nearer would see them, and their colours are mixed: domain randomisation (arXiv 1703.06907) of recorded
+pictures, with random overlays (arXiv 2011.13389).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+# the share of episodes that are shown as they were recorded, so that those remain the best known
+PLAIN = 0.1
+# a pixel that differs from its median over the episode by this much, of 255, belongs to something that moves
+MOVES = 40.0
+# frames that the median is taken over
+FEW = 7
+
+
+def augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Augment pictures (frame, camera, height, width, 3), 0..255, by one draw a camera: float of the same shape.
+
+    Frozen features (frame, camera, dimension) are returned as they are.
+    """
+    if pictures.ndim != 5:
+        return pictures
+    given = pictures.to(torch.float32)
+    if rng.random() < PLAIN:
+        return given
+    cameras = []
+    for camera in given.unbind(dim=1):
+        channels = camera.permute(0, 3, 1, 2)
+        changed = recolour(warp(retexture(channels, rng), rng), rng)
+        cameras.append(changed.permute(0, 2, 3, 1).clamp(0, 255))
+    return torch.stack(cameras, dim=1)
+
+
+def retexture(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Lay random textures over what stands still in pictures (frame, 3, height, width), 0..255.
+
+    A camera that moves sees nothing stand still, and its pictures stay much as they are.
+    """
+    few = pictures[:: max(1, len(pictures) // FEW)]
+    middle = few.median(dim=0, keepdim=True).values
+    still = 1 - ((pictures - middle).abs().amax(dim=1, keepdim=True) / MOVES).clamp(max=1)
+    size = pictures.shape[-2:]
+    # two surfaces, parted by a line anywhere
+    part = torch.sigmoid(8 * _wave(size, rng, 0.1, 0.6)).to(pictures.device)
+    texture = part * _texture(size, rng).to(pictures.device) + (1 - part) * _texture(size, rng).to(pictures.device)
+    strength = still * float(rng.uniform(0, 0.8))
+    return pictures * (1 - strength) + texture * strength
+
+
+def warp(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Turn, zoom, stretch and shift pictures (frame, 3, height, width); what comes into view repeats the border."""
+    angle = rng.normal(0, 0.06)
+    zoom = np.exp(rng.normal(0, 0.07, 2))
+    shear = rng.normal(0, 0.06)
+    turn = np.array([[np.cos(angle), -np.sin(angle) + shear], [np.sin(angle), np.cos(angle)]]) * zoom
+    affine = np.concatenate([turn, rng.normal(0, 0.08, (2, 1))], axis=1).astype(np.float32)
+    matrix = torch.as_tensor(affine, device=pictures.device).expand(len(pictures), 2, 3)
+    grid = nn.functional.affine_grid(matrix, list(pictures.shape), align_corners=False)
+    return nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+
+
+def recolour(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Mix the colours of pictures (frame, 3, height, width), 0..255, and change contrast and brightness."""
+    mix = np.eye(3) + rng.normal(0, 0.12, (3, 3))
+    contrast = np.exp(rng.normal(0, 0.2))
+    colours = torch.as_tensor((mix * contrast).astype(np.float32), device=pictures.device)
+    middle = pictures.mean()
+    return torch.einsum("dc,fchw->fdhw", colours, pictures - middle) + middle + float(rng.normal(0, 25))
+
+
+def _texture(size: torch.Size, rng: np.random.Generator) -> Tensor:
+    """A random pattern between two random colours, 0..255, (1, 3, height, width)."""
+    first, second = (torch.as_tensor(rng.uniform(0, 255, (1, 3, 1, 1)).astype(np.float32)) for _ in range(2))
+    kind = rng.integers(3)
+    if kind == 0:
+        cells = [1, 1, *rng.integers(3, 20, size=2)]
+        blobs = torch.as_tensor(rng.normal(0.5, 0.5, cells).astype(np.float32))
+        pattern = nn.functional.interpolate(blobs, size=size, mode="bilinear")
+    elif kind == 1:
+        pattern = torch.sigmoid(float(rng.uniform(1, 10)) * _wave(size, rng, 1, 8))
+    else:
+        pattern = torch.sigmoid(float(rng.uniform(1, 10)) * _wave(size, rng, 1, 6) * _wave(size, rng, 1, 6))
+    return first + (second - first) * pattern.clamp(0, 1)
+
+
+def _wave(size: torch.Size, rng: np.random.Generator, slowest: float, fastest: float) -> Tensor:
+    """A plane sine wave of random direction, phase and frequency (cycles a picture), in [-1, 1], (1, 1, h, w)."""
+    rows, columns = torch.meshgrid(*(torch.linspace(0, 1, side) for side in size), indexing="ij")
+    direction, phase = rng.uniform(0, 2 * np.pi, 2)
+    cycles = rng.uniform(slowest, fastest)
+    along = float(np.cos(direction)) * rows + float(np.sin(direction)) * columns
+    return torch.sin(2 * np.pi * float(cycles) * along + float(phase))[None, None]

@@ -1,0 +1,39 @@
+"""The record of a training run: one JSON line an epoch, and whoever else wants to hear it."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from headway.errors import Unsupported
+
+Listener = Callable[[Mapping[str, float]], None]
+
+
+class Diary:
+    """Appends one line an epoch to `path`; a run that goes on appends further lines."""
+
+    def __init__(self, path: Path | None, listener: Listener = lambda line: None):
+        self._path, self._listener = path, listener
+        self._started = time.monotonic()
+
+    def write(self, line: Mapping[str, float]) -> None:
+        """Add what is known of one epoch; `seconds` since this process began is added."""
+        timed = {**line, "seconds": round(time.monotonic() - self._started, 2)}
+        self._listener(timed)
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write(json.dumps(timed) + "\n")
+
+
+def tracker(name: str, run: str, settings: Mapping[str, object]) -> Listener:
+    """A listener that sends every line to `trackio` or `wandb`. Raises Unsupported when it is not installed."""
+    if not name:
+        return lambda line: None
+    try:
+        module = __import__(name)
+    except ImportError as error:
+        raise Unsupported(f"--track {name} needs the package {name}: pip install {name}") from error
+    session = module.init(project="headway", name=run, config=dict(settings))
+    return session.log
