@@ -11,13 +11,14 @@ from torch import Tensor
 from headway.encoders.base import FrameEncoder, TextEncoder
 from headway.encoders.make import make_frame_encoder, make_text_encoder
 from headway.episodes import Array, Episode, ProgressCurve
-from headway.errors import DatasetError, UnknownName
+from headway.errors import DatasetError, InvalidValue, UnknownName
 from headway.estimator import Needs, Reading
 from headway.learned.inputs import InputConfig, state_of
 from headway.learned.members import Member
 from headway.learned.method import Method, Verdict
 from headway.learned.windows import PADDING, backward_windows
 from headway.pictures import frames_to_look_at, interpolate
+from headway.signals.calibration import ConformalSuccess
 
 CHUNK = 256
 # pictures come in the size they were recorded at, so few are held at once
@@ -59,6 +60,22 @@ class Learned:
             number = unseen[0] if unseen else 0
             fold = number if len(self.members) > 1 else None
             yield self._curve(episode, self.members[number], stride, fold, in_sample=not unseen)
+
+    def success_threshold(self, alpha: float) -> float:
+        """The success probability above which at most a share `alpha` of failed episodes ever rises.
+
+        See `headway.signals.calibration.ConformalSuccess` and its CONFORMAL_ASSUMPTION. The members of a cross-fit pool
+        their failed calibration episodes, each judged by the member it was held out from. Raises InvalidValue where
+        there are none, or too few for `alpha`.
+        """
+        known = [member.calibration.failed for member in self.members]
+        maxima = sorted(value for failed in known if failed is not None for value in failed.maxima)
+        if not maxima:
+            raise InvalidValue(
+                f"{self.name} was calibrated on no failed episode, so nothing can be said of false alarms; train it on "
+                "data with failures, labelled as such"
+            )
+        return ConformalSuccess(tuple(maxima)).threshold(alpha)
 
     def _curve(self, episode: Episode, member: Member, stride: int, fold: int | None, in_sample: bool) -> ProgressCurve:
         looked_at = frames_to_look_at(len(episode), stride)

@@ -116,3 +116,20 @@ def test_an_untrained_network_has_the_shape_but_not_the_weights(sarm, unseen, on
     assert blind.fingerprint != sarm.fingerprint
     error = np.abs(one(blind, unseen[0]).values - unseen[0].truth.progress).mean()
     assert error > 0.15
+
+
+def test_a_success_threshold_pools_the_failures_that_members_were_calibrated_on(learn, method, make_sliders):
+    training = replace(method.training, epochs=1, validation=0.4)
+    estimator = learn(replace(method, training=training), make_sliders(10, failing=10), folds=2)
+    failed = [member.calibration.failed for member in estimator.members]
+    pooled = sorted(failed[0].maxima + failed[1].maxima)
+    assert len(pooled) == 4
+    assert estimator.success_threshold(0.2) == pooled[-1]
+    assert estimator.success_threshold(0.4) == pooled[-2]
+    with pytest.raises(InvalidValue, match=r"after 4 failed calibration episodes; the smallest possible is 1/5"):
+        estimator.success_threshold(0.1)
+
+
+def test_without_failed_calibration_episodes_there_is_no_threshold(sarm):
+    with pytest.raises(InvalidValue, match="was calibrated on no failed episode"):
+        sarm.success_threshold(0.1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headway.episodes import ArrayFrames, Episode
 from headway.errors import DatasetError, InvalidValue
 from headway.learned.checkpoint import load_learned, save_learned
-from headway.learned.heads import BINS, Heads, preference_term, progress_term, success_term, two_hot
+from headway.learned.heads import BINS, Heads, preference_term, progress_term, stage_term, success_term, two_hot
 from headway.learned.inputs import InputConfig
 from headway.learned.method import Knowledge, Step, TaskEpisodes, TrainingConfig
 from headway.learned.targets import Scales, fit_scale
@@ -163,11 +163,21 @@ def test_the_losses_are_what_the_formulas_say_and_leave_out_what_is_unknown():
     assert term.count == 2
 
 
+def test_where_only_the_stage_is_known_its_bins_together_are_taught():
+    logits, nan = torch.randn(3, BINS), float("nan")
+    # centres 0, 1/9, ...; from 2/9 to 4/9 takes the bins 2, 3 and 4, from .30 to .31 only the one that holds it, 3
+    term = stage_term(logits, torch.tensor([2 / 9, nan, 0.30]), torch.tensor([4 / 9, nan, 0.31]))
+    probability = logits.softmax(dim=1)
+    torch.testing.assert_close(term.total, -probability[0, 2:5].sum().log() - probability[2, 3].log())
+    assert term.count == 2
+
+
 def test_nothing_known_still_gives_a_loss_with_a_gradient():
     logits = torch.randn(2, BINS, requires_grad=True)
     nothing = torch.full((2,), float("nan"))
     terms = [progress_term(logits, nothing), success_term(logits[:, 0], nothing), preference_term(*logits[:0, :2].T)]
-    assert [term.count for term in terms] == [0, 0, 0]
+    terms.append(stage_term(logits, nothing, nothing))
+    assert [term.count for term in terms] == [0, 0, 0, 0]
     sum(term.total for term in terms).backward()
     assert not logits.grad.any()
 
@@ -182,6 +192,11 @@ def test_marks_teach_their_progress_and_success_only_where_it_is_sure(make_slide
     np.testing.assert_array_equal(success["done"] == 0, success["progress"] < 0.5)
     assert (failure["done"] == 0).all()
     assert np.isnan(failure["progress"][-1]), "how far an unfinished stage got is unknown"
+    # but not which stage it is: the second of two, which takes the second half
+    assert failure["floor"][-1] == pytest.approx(0.5, abs=0.1)
+    assert failure["ceiling"][-1] == 1
+    assert np.isnan(failure["floor"][0])
+    assert np.isnan(success["floor"]).all()
     assert failure["progress"][0] == 0
 
 
@@ -292,6 +307,7 @@ def test_in_validation_nothing_is_drawn_and_the_same_terms_come(workshop, make_s
     first, second = METHOD.terms(Spy(), step), METHOD.terms(Spy(), step)
     assert {name: term.count > 0 for name, term in first.items()} == {
         "progress": True,
+        "stage": False,
         "success": True,
         "preference": False,
     }
