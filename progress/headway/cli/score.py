@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +25,9 @@ from headway.files import replacing
 from headway.source import Source
 from headway.tables import FRAMES, OURS, RUN, Scores, read_scores
 
+if TYPE_CHECKING:
+    from headway.scoring import ScoreOptions
+
 LEROBOT_FILE = "sarm_progress.parquet"
 
 
@@ -32,7 +35,7 @@ def score(
     dataset: DatasetArgument,
     /,
     *,
-    estimator: Annotated[str, tyro.conf.arg(metavar="SPEC")],
+    estimator: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "",
     out: Annotated[Path | None, tyro.conf.arg(metavar="SCORES")] = None,
     task: str = "",
     cameras: CamerasOption = "",
@@ -44,36 +47,48 @@ def score(
 ) -> int:
     """Score a dataset into tables: progress, stage and success of every frame. It is only read, but for --install.
 
-    For example:
+    Without --estimator one is trained on the dataset itself, in folds, so that no episode is scored by a network that
+    was trained on it: sarm where stages are marked, else vip. It is kept in SCORES.estimator. Where its curves do not
+    beat clock and pixels on what can be checked, the tables carry no progress, and the exit status is 1. For example:
 
+        headway score demos/tidy
         headway score demos/tidy --estimator sarm:runs/tidy --out scores/tidy
 
     Args:
-        estimator: what judges: sarm:RUN, pixels:RUN, untrained:sarm:RUN, clock, constant, random, oracle
-        out: folder for the tables; default: scores/DATASET-ESTIMATOR
+        estimator: what judges: sarm:RUN, vip:RUN, pixels:RUN, untrained:sarm:RUN, clock, constant, random, oracle
+        out: folder for the tables; default: scores/DATASET, with -ESTIMATOR where one is given
         task: instruction for every episode, in place of the dataset's own
         stride: look at every N-th frame and interpolate between
         install: also copy the progress table to the dataset's root, where lerobot finds it by itself
     """
+    from headway.cli.score_default import score_default
     from headway.scoring import ScoreOptions
-    from headway.scoring import score as write_scores
-    from headway.specs import make_estimator
 
     if stride < 1:
         raise InvalidValue(f"--stride must be at least 1, got {stride}")
     source = open_source(dataset, cameras, rename)
-    judge = make_estimator(estimator, check_device(device))
     options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task.strip() or None, rename)
-    folder = out or default_out("scores", dataset, estimator)
-    finished = (folder / RUN).exists()
-    with Bar("scoring", "episode") as bar:
-        write_scores(source, judge, folder, options, bar.at)
-    scores = read_scores(folder)
-    print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
+    if estimator:
+        folder = out or default_out("scores", dataset, estimator)
+        scores = _score_with(estimator, source, folder, options, check_device(device))
+    else:
+        scores = score_default(source, out or default_out("scores", dataset), options, check_device(device))
     if install:
         install_table(scores, source)
         print(f"{source.root / LEROBOT_FILE} is installed; lerobot finds it by itself")
     return _tell(scores, source)
+
+
+def _score_with(spec: str, source: Source, folder: Path, options: "ScoreOptions", device: str) -> Scores:
+    from headway.scoring import score as write_scores
+    from headway.specs import make_estimator
+
+    judge = make_estimator(spec, device)
+    finished = (folder / RUN).exists()
+    with Bar("scoring", "episode") as bar:
+        write_scores(source, judge, folder, options, bar.at)
+    print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
+    return read_scores(folder)
 
 
 def install_table(scores: Scores, source: Source) -> None:

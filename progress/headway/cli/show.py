@@ -11,6 +11,7 @@ from headway.metrics.against_truth import AgainstTruth
 from headway.metrics.intervals import Estimate
 from headway.report import ReportTable
 from headway.tables import Scores
+from headway.trust import CONTROLS, WORDS, Trust
 from headway_policies.comparison import Comparison
 
 # cells longer than this many letters are text, and may wrap
@@ -48,6 +49,18 @@ def show_accuracy(judged: Sequence[AgainstTruth], note: str) -> None:
         rows.append([words, _short(value), f"[{value.low:.2f},{value.high:.2f}]", *map(_short, values)])
     columns = ["", first.estimator, "95 %", *(row.estimator for row in others)]
     _print("How right it is, against the simulator's truth", columns, rows, note)
+
+
+def show_trust(trust: Trust) -> None:
+    """Print one check a row: the held-out curves, each control, and what was not beaten."""
+    rows = []
+    for check in trust.checks:
+        better = "↓" if check.name == "marks" else "↑"
+        controls = [f"{check.controls[name]:.3f}" for name in CONTROLS]
+        beaten = f"not: {', '.join(check.unbeaten)}" if check.unbeaten else "yes"
+        rows.append([f"{WORDS[check.name]}\u00a0{better}", f"{check.ours:.3f}", *controls, beaten, str(check.episodes)])
+    note = "error and order: beaten where 95 % of a paired bootstrap over episodes agree; success: where not behind"
+    _print("What can be checked, on held-out episodes", ["", "ours", *CONTROLS, "beaten", "episodes"], rows, note)
 
 
 def _short(estimate: Estimate) -> str:
