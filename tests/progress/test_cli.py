@@ -115,6 +115,23 @@ def test_a_trained_run_is_a_spec_and_scores_held_out(headway, demos, tmp_path):
     check_one_line(headway("train", "sarm", demos, "--out", run), "already holds a trained estimator")
 
 
+def test_a_false_positive_rate_says_which_episodes_succeed_or_why_it_cannot(headway, demos, tmp_path):
+    run, scores = tmp_path / "run", tmp_path / "s"
+    options = ("--epochs", 1, "--image-size", 32, "--validation", 0.5)
+    assert headway("train", "sarm", demos, "--out", run, *options).returncode == 0
+    command = ("score", demos, "--estimator", f"sarm:{run}", "--out", scores)
+    told = headway(*command, "--false-positive-rate", 0.5)
+    assert told.returncode == 0, told.stderr
+    found = json.loads((scores / "success.json").read_text())
+    frames = pq.read_table(scores / "frames.parquet").to_pandas()
+    highest = frames.groupby("episode_index")["success"].max()
+    assert found["episodes"] == highest.index[highest > found["threshold"]].tolist()
+    assert "the same policy in the same scene" in told.stdout
+    check_one_line(headway(*command, "--false-positive-rate", 0.1), "cannot be promised after 1 failed", "1/2 = 0.5")
+    clock = headway("score", demos, "--estimator", "clock", "--out", tmp_path / "c", "--false-positive-rate", 0.1)
+    check_one_line(clock, "needs a trained estimator with a success head")
+
+
 def test_scores_of_an_estimator_on_its_own_training_data_are_called_in_sample(headway, demos, tmp_path):
     run = tmp_path / "run"
     options = ("--epochs", 1, "--image-size", 32, "--episodes", "0:4")

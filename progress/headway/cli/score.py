@@ -43,6 +43,7 @@ def score(
     episodes: EpisodesOption = "",
     stride: int = 1,
     device: DeviceOption = "cpu",
+    false_positive_rate: float = 0.0,
     install: bool = False,
 ) -> int:
     """Score a dataset into tables: progress, stage and success of every frame. It is only read, but for --install.
@@ -59,6 +60,7 @@ def score(
         out: folder for the tables; default: scores/DATASET, with -ESTIMATOR where one is given
         task: instruction for every episode, in place of the dataset's own
         stride: look at every N-th frame and interpolate between
+        false_positive_rate: also say which episodes succeed, with at most this share of failed ones among them
         install: also copy the progress table to the dataset's root, where lerobot finds it by itself
     """
     from headway.cli.score_default import score_default
@@ -70,25 +72,33 @@ def score(
     options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task.strip() or None, rename)
     if estimator:
         folder = out or default_out("scores", dataset, estimator)
-        scores = _score_with(estimator, source, folder, options, check_device(device))
+        scores = _score_with(estimator, source, folder, options, check_device(device), false_positive_rate)
     else:
-        scores = score_default(source, out or default_out("scores", dataset), options, check_device(device))
+        folder = out or default_out("scores", dataset)
+        scores = score_default(source, folder, options, check_device(device), false_positive_rate)
     if install:
         install_table(scores, source)
         print(f"{source.root / LEROBOT_FILE} is installed; lerobot finds it by itself")
     return _tell(scores, source)
 
 
-def _score_with(spec: str, source: Source, folder: Path, options: "ScoreOptions", device: str) -> Scores:
+def _score_with(
+    spec: str, source: Source, folder: Path, options: "ScoreOptions", device: str, false_positive_rate: float
+) -> Scores:
+    from headway.cli.show_success import check_rate, tell_successes
     from headway.scoring import score as write_scores
     from headway.specs import make_estimator
 
     judge = make_estimator(spec, device)
+    threshold = check_rate(false_positive_rate, judge) if false_positive_rate else None
     finished = (folder / RUN).exists()
     with Bar("scoring", "episode") as bar:
         write_scores(source, judge, folder, options, bar.at)
     print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
-    return read_scores(folder)
+    scores = read_scores(folder)
+    if threshold is not None:
+        tell_successes(scores, false_positive_rate, threshold)
+    return scores
 
 
 def install_table(scores: Scores, source: Source) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from headway.cli.options import Bar
 from headway.cli.show import show_trust
+from headway.cli.show_success import check_rate, tell_successes
 from headway.cli.train import run_training
 from headway.controls import Control
 from headway.encoders.cache import default_cache
@@ -33,7 +34,9 @@ from headway.trust import HeldOut, Trust, check_held_out, pixel_curves
 CHECK = "check.json"
 
 
-def score_default(source: Source, out: Path, options: ScoreOptions, device: str) -> Scores:
+def score_default(
+    source: Source, out: Path, options: ScoreOptions, device: str, false_positive_rate: float = 0.0
+) -> Scores:
     """Write SCORES with an estimator trained in folds on the very episodes that are scored.
 
     Raises Unsupported, in one line, when no progress can be trusted, after writing tables without any; OutputError
@@ -52,7 +55,11 @@ def score_default(source: Source, out: Path, options: ScoreOptions, device: str)
         _finish(source, plan, trust, run, out, options, settings)
     content = json.loads((out / CHECK).read_text())
     _tell(plan, content, out, run, episodes)
-    return read_scores(out)
+    scores = read_scores(out)
+    if false_positive_rate and plan.method is not None:
+        threshold = check_rate(false_positive_rate, load_learned(plan.method.name, run, device))
+        tell_successes(scores, false_positive_rate, threshold)
+    return scores
 
 
 def _told(episode: Episode, options: ScoreOptions) -> Episode:

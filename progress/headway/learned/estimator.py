@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from headway.encoders.base import FrameEncoder, TextEncoder
+from headway.encoders.cache import FeatureCache, default_cache
 from headway.encoders.make import make_frame_encoder, make_text_encoder
 from headway.episodes import Array, Episode, ProgressCurve
 from headway.errors import DatasetError, InvalidValue, UnknownName
@@ -44,6 +45,7 @@ class Learned:
             make_frame_encoder(inputs.encoder, inputs.image_size, self.device),
             make_text_encoder(inputs.text_encoder, self.device),
             self.device,
+            default_cache(),
         )
         for member in self.members:
             member.network.to(self.device).eval()
@@ -114,12 +116,20 @@ class Learned:
 
 @dataclass(frozen=True, repr=False)
 class Eyes:
-    """How pictures, states and words reach a network."""
+    """How pictures, states and words reach a network.
+
+    Attributes:
+        inputs: what is shown.
+        frames, words: the frozen encoders.
+        device: of the network.
+        cache: where the features of whole episodes are kept; None for nowhere.
+    """
 
     inputs: InputConfig
     frames: FrameEncoder
     words: TextEncoder
     device: str
+    cache: FeatureCache | None = None
 
     def encode(self, pictures: Array, state: Array | None, network: "torch.nn.Module") -> Tensor:
         """Encoder features (frame, camera, *shape) and state (frame, state_dim) -> a network's (frame, width)."""
@@ -137,6 +147,26 @@ class Eyes:
         """Features (wanted, width) of the `wanted` frames, rising; decodes each camera once, a few frames at a time."""
         state = state_of(episode, self.inputs, "this estimator was trained with it")
         features: list[Tensor] = []
+        place = 0
+        for seen in self._kept(episode) if self._keeps(episode, wanted) else self._decoded(episode, wanted):
+            frames = wanted[place : place + len(seen)]
+            features.append(self.encode(seen, None if state is None else state[frames], network))
+            place += len(seen)
+        return torch.cat(features)
+
+    def _keeps(self, episode: Episode, wanted: Array) -> bool:
+        """Whether features are worth keeping: of all frames, from an encoder that is more than a resizing."""
+        return self.cache is not None and len(wanted) == len(episode) and self.frames.dtype != np.uint8
+
+    def _kept(self, episode: Episode) -> Iterator[Array]:
+        """Encoder features of all frames, a few at a time, from the cache."""
+        assert self.cache is not None
+        cameras = [self.cache.features(self.frames, episode.camera(name)) for name in self.inputs.cameras]
+        for first in range(0, len(episode), CHUNK):
+            yield np.stack([camera[first : first + CHUNK] for camera in cameras], axis=1)
+
+    def _decoded(self, episode: Episode, wanted: Array) -> Iterator[Array]:
+        """Encoder features of the `wanted` frames, a few at a time; each camera is decoded once."""
         chunk: list[tuple[Array, ...]] = []
         place = 0
         for number, pictures in enumerate(zip(*(episode.camera(name) for name in self.inputs.cameras), strict=True)):
@@ -144,10 +174,10 @@ class Eyes:
                 chunk.append(pictures)
                 place += 1
             if chunk and (len(chunk) == PICTURES or place == len(wanted)):
-                frames = wanted[place - len(chunk) : place]
-                features.append(self.encode(self.see(chunk), None if state is None else state[frames], network))
+                yield self.see(chunk)
                 chunk = []
-        return torch.cat(features)
+            if place == len(wanted):
+                return
 
 
 def judge_episode(method: Method, member: Member, eyes: Eyes, episode: Episode, looked_at: Array) -> Verdict:
