@@ -74,9 +74,9 @@ class Args:
 
     seeds: int = 3
     """Trainings of each estimator."""
-    episodes: int = 240
+    episodes: int = 300
     """Demonstrations to train on."""
-    epochs: int = 40
+    epochs: int = 36
     """How often each is seen."""
     fast: bool = False
     """A few episodes and steps, to see that it runs."""

@@ -48,8 +48,11 @@ def retexture(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     # two surfaces, parted by a line anywhere
     part = torch.sigmoid(8 * _wave(size, rng, 0.1, 0.6)).to(pictures.device)
     texture = part * _texture(size, rng).to(pictures.device) + (1 - part) * _texture(size, rng).to(pictures.device)
-    strength = still * float(rng.uniform(0, 0.8))
-    return pictures * (1 - strength) + texture * strength
+    # the texture keeps the brightness of what it covers, so that edges stay where they are, on a dark table too
+    brightness = middle.mean(dim=1, keepdim=True)
+    covered = texture * (brightness / brightness.mean().clamp(min=1)).clamp(max=2)
+    strength = still * float(np.sqrt(rng.random()))
+    return pictures * (1 - strength) + covered * strength
 
 
 def warp(pictures: Tensor, rng: np.random.Generator) -> Tensor:

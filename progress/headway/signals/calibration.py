@@ -168,36 +168,25 @@ def fit_temperature(logits: Array, labels: Array) -> Temperature:
         inverse = math.exp(-log_temperature)
         return float((logsumexp(logits * inverse, axis=1) - of_label * inverse).mean())
 
-    return _best_temperature(likelihood)
+    bounds = (math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
+    found = float(minimize_scalar(likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
+    return Temperature(math.exp(found) if likelihood(found) < likelihood(0.0) else 1.0)
 
 
 def fit_success_temperature(logits: Array, success: Array) -> Temperature:
-    """The same for logits (readings,) of a sigmoid and the truth, bool (readings,), with Platt's targets.
+    """The same for logits (readings,) of a sigmoid and the truth, bool (readings,).
 
-    Few readings are often told apart without a mistake, and the likeliest temperature is then the lowest allowed. Platt
-    (1999) therefore fits to (N+ + 1) / (N+ + 2) for the N+ successes and 1 / (N- + 2) for the N- others, which is how
-    sure so many readings can make one. Readings should be independent of each other: one an episode.
+    Few readings are often told apart without a mistake: the sharper the likelier then, and nothing says how sharp. So
+    the temperature of such readings stays 1. Readings should be independent of each other: one an episode.
     """
     logits, success = np.asarray(logits, float), np.asarray(success, bool)
     known = ~np.isnan(logits)
     if logits.shape != success.shape or not known.any():
         raise InvalidValue(f"needs as many logits as successes, at least one, got {logits.shape} and {success.shape}")
     logits, success = logits[known], success[known]
-    yes, no = int(success.sum()), int((~success).sum())
-    target = np.where(success, (yes + 1) / (yes + 2), 1 / (no + 2))
-
-    def likelihood(log_temperature: float) -> float:
-        scaled = logits * math.exp(-log_temperature)
-        return float((np.logaddexp(0, scaled) - target * scaled).mean())
-
-    return _best_temperature(likelihood)
-
-
-def _best_temperature(likelihood: Callable[[float], float]) -> Temperature:
-    """The temperature whose logarithm has the least negative log-likelihood; 1 where none is better."""
-    bounds = (math.log(LOWEST_TEMPERATURE), math.log(HIGHEST_TEMPERATURE))
-    found = float(minimize_scalar(likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
-    return Temperature(math.exp(found) if likelihood(found) < likelihood(0.0) else 1.0)
+    if ((logits > 0) == success).all():
+        return Temperature(1.0)
+    return fit_temperature(np.stack([np.zeros_like(logits), logits], axis=-1), success.astype(int))
 
 
 @dataclass(frozen=True)
