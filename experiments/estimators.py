@@ -41,6 +41,7 @@ from headway.learned.members import Workshop
 from headway.learned.method import Method, TaskEpisodes, TrainingConfig
 from headway.learned.methods import METHODS
 from headway.learned.pixels import load_pixels, train_pixels
+from headway.learned.resume import forget_states
 from headway.metrics.against_truth import against_truth
 from headway.metrics.language import confusion_matrix
 from headway.signals.summary import final
@@ -152,6 +153,7 @@ def learn(name: str, job: Job, folders: Sequence[Path], args: Args) -> tuple[Lea
         started = time.process_time()
         members = train_members(method, tasks, Workshop(default_cache(), run))
         save_learned(run, method, members)
+        forget_states(run)
         kept.write_text(json.dumps(time.process_time() - started))
     return load_learned(name, run), json.loads(kept.read_text())
 

@@ -124,6 +124,7 @@ def run_training(
     from headway.learned.checkpoint import save_learned
     from headway.learned.cross_fit import train_members
     from headway.learned.members import Workshop
+    from headway.learned.resume import forget_states
     from headway.learned.team import Team
     from headway.learned.train_member import make_reader
 
@@ -141,3 +142,4 @@ def run_training(
         members = train_members(method, tasks, workshop, folds, bar.at_loss)
     if Team(device).leads:
         save_learned(out, method, members, [source.fingerprint for source in sources])
+        forget_states(out)

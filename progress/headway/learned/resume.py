@@ -16,6 +16,12 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), beside)
 
 
+def forget_states(folder: Path) -> None:
+    """Remove the states of a run whose checkpoint is written."""
+    for path in folder.glob("member-*.state"):
+        path.unlink()
+
+
 def load_state(path: Path, identity: str) -> dict[str, Any] | None:
     """What was saved for this very run; None when there is nothing, or it is damaged or another run's."""
     if not path.is_file():

@@ -74,6 +74,8 @@ class Course:
     def run(self, on_step: OnStep) -> None:
         """Train to the end; the network is left with its best weights, in evaluation mode.
 
+        The state stays on disk, so that of several networks none is trained again; see `resume.forget_states`.
+
         `on_step(step, steps, loss)` is called after every step.
         """
         self._resume()
@@ -82,14 +84,14 @@ class Course:
             loss = self._epoch(on_step)
             self._judge(loss)
             self.epoch += 1
-            self._save()
+            if time.monotonic() - self.saved >= SAVE_EVERY:
+                self._save()
+        self._save()
         if self.best is not None:
             self.network.load_state_dict(self.best)
         self.network.eval()
         self.method.finish(self.network, self.lessons, self.team.device)
         self.team.wait()
-        if self.state is not None and self.team.leads:
-            self.state.unlink(missing_ok=True)
 
     def _epoch(self, on_step: OnStep) -> float:
         training = self.method.training
@@ -171,7 +173,7 @@ class Course:
         return hashlib.sha256(json.dumps([asdict(self.method), clips]).encode()).hexdigest()  # type: ignore[call-overload]
 
     def _save(self) -> None:
-        if self.state is None or not self.team.leads or time.monotonic() - self.saved < SAVE_EVERY:
+        if self.state is None or not self.team.leads:
             return
         parts = ("epoch", "best", "best_loss", "best_epoch")
         modules = ("network", "optimiser", "schedule")

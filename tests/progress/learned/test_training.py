@@ -15,7 +15,7 @@ from headway.errors import DatasetError, Unsupported
 from headway.learned.diary import tracker
 from headway.learned.lessons import split
 from headway.learned.method import TaskEpisodes
-from headway.learned.resume import load_state, save_state
+from headway.learned.resume import forget_states, load_state, save_state
 from headway.learned.train_member import train_member
 from headway.learned.training import Course
 
@@ -75,6 +75,12 @@ def test_a_training_that_was_cut_short_goes_on_and_ends_with_the_same_weights(
     resumed = weights_of(train_member(short, tasks, own, lambda step, total, loss: steps.append(step)))
     assert steps[0] == 3
     assert same(whole, resumed)
+    # a network that is ready is not trained again, as where another of the same run was cut short
+    steps.clear()
+    again = weights_of(train_member(short, tasks, own, lambda step, total, loss: steps.append(step)))
+    assert not steps
+    assert same(whole, again)
+    forget_states(tmp_path)
     assert not (tmp_path / "member-0.state").exists()
 
 
