@@ -18,6 +18,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from tqdm import tqdm
 from headway import controls
 from headway.encoders.cache import default_cache
 from headway.ensemble import Ensemble
-from headway.episodes import Episode
+from headway.episodes import Episode, ProgressCurve
+from headway.errors import InvalidValue
 from headway.estimator import Estimator
 from headway.learned.checkpoint import load_learned, save_learned
 from headway.learned.cross_fit import train_members
@@ -66,6 +68,7 @@ REGIMES = {
     "vip": ("marks", "successes"),
     "classifier": ("marks",),
 }
+PROMISED = 0.1
 BLIND = ("clock", "constant", "random", "pixels")
 
 
@@ -109,7 +112,7 @@ def prepare(args: Args) -> None:
     """Collect what is not there yet."""
     sizes = {"train": args.episodes, "test": 300, "test-ood": 120}
     for split, number in sizes.items():
-        record(args.out / split, TASK, split, 16 if args.fast else number, "" if split == "train" else TEST_MIX)
+        record(args.out / split, TASK, split, 8 if args.fast else number, "" if split == "train" else TEST_MIX)
     for task in LANGUAGE[1:]:
         record(args.out / task, task, "train", 6 if args.fast else 60, "")
     for task in LANGUAGE:
@@ -190,6 +193,7 @@ def work(job: Job, args: Args) -> list[dict[str, Any]]:
         speed = sum(int(curve.looked_at.sum()) for curve in curves) / (time.process_time() - started)
         figures = asdict(against_truth(job.method, episodes, curves, LOOK_AHEAD))
         figures["language_margin"] = margin(estimator, episodes)
+        figures |= false_alarms(estimator, episodes, curves)
         costs = {"seconds": seconds, "speed": speed, "parameters": parameters(estimator)}
         rows.append(asdict(job) | figures | costs | {"where": where})
     return rows
@@ -215,6 +219,26 @@ def margin(estimator: Estimator, episodes: Sequence[Episode], videos: int = 20) 
         return float(np.mean([final(curve.values) for curve in estimator.estimate(told, stride=10)]))
 
     return ends(None) - float(np.mean([ends(other) for other in others]))
+
+
+def false_alarms(
+    estimator: Estimator, episodes: Sequence[Episode], curves: Sequence[ProgressCurve]
+) -> dict[str, float]:
+    """The share of failed episodes in which the success probability ever rises above a half, and above the threshold
+    that was promised to let one of ten do so; undone successes are left out, since they were done for a while."""
+    failed = [
+        curve.success
+        for episode, curve in zip(episodes, curves, strict=True)
+        if episode.truth is not None and not episode.truth.success.any() and curve.success is not None
+    ]
+    if not failed or not isinstance(estimator, Learned):
+        return {}
+    highest = np.array([success.max() for success in failed])
+    alarms = {"false_alarms": float((highest > 0.5).mean())}
+    # of too few failed calibration episodes, or none, nothing can be promised
+    with suppress(InvalidValue):
+        alarms["false_alarms_promised"] = float((highest > estimator.success_threshold(PROMISED)).mean())
+    return alarms
 
 
 def language(job: Job, args: Args) -> list[list[float]]:

@@ -18,6 +18,8 @@ FIGURES = {
     "tau_failed_apart": "… >.05 apart ↑",
     "success_auroc": "AUROC ↑",
     "success_ece": "ECE ↓",
+    "false_alarms": "false alarms at .5 ↓",
+    "false_alarms_promised": "… promised .1 ↓",
     "gain_correlation": "gain corr. ↑",
     "weight_correlation": "weight corr. ↑",
     "language_margin": "language margin ↑",
