@@ -68,7 +68,7 @@ def judged(sarm, env, actions, fps):
     for action in actions:
         observation = env.step(action)[0]
         seen.append({**observation, "rendered": env.render()})
-    shown = {name: name if name in observation else "rendered" for name in sarm.config.cameras}
+    shown = {name: name if name in observation else "rendered" for name in sarm.method.inputs.cameras}
     cameras = {name: ArrayFrames(np.stack([one[part] for one in seen])) for name, part in shown.items()}
     episode = Episode(0, 0, fps, cameras, info["instruction"], np.stack([one["state"] for one in seen]))
     (curve,) = sarm.estimate([episode])
