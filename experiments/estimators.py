@@ -18,7 +18,6 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from estimators_table import language_table, table
+from estimators_measures import false_alarms, language_margin, parameters
+from estimators_table import factor_table, language_table, table
 from tqdm import tqdm
 
 from headway import controls
 from headway.encoders.cache import default_cache
 from headway.ensemble import Ensemble
-from headway.episodes import Episode, ProgressCurve
-from headway.errors import InvalidValue
 from headway.estimator import Estimator
 from headway.learned.checkpoint import load_learned, save_learned
 from headway.learned.cross_fit import train_members
@@ -51,7 +49,9 @@ from headway.specs import untrained
 from headway_datasets.opening import open_dataset
 from headway_envs.annotation import hurried_stages
 from headway_envs.collect import collect
+from headway_envs.recording import RecordingOptions
 from headway_envs.tasks import find_task
+from headway_envs.variation.levels import ONE_FACTOR
 
 TASK = "tidy-drawer"
 LANGUAGE = ("tidy-drawer", "lift", "place-in-bin", "push-to-goal")
@@ -68,7 +68,8 @@ REGIMES = {
     "vip": ("marks", "successes"),
     "classifier": ("marks",),
 }
-PROMISED = 0.1
+# of the collections that are out of distribution in one factor
+LEVEL_SEED = 400
 BLIND = ("clock", "constant", "random", "pixels")
 
 
@@ -113,15 +114,22 @@ def prepare(args: Args) -> None:
     sizes = {"train": args.episodes, "test": 300, "test-ood": 120}
     for split, number in sizes.items():
         record(args.out / split, TASK, split, 8 if args.fast else number, "" if split == "train" else TEST_MIX)
+    for level in ONE_FACTOR:
+        record(args.out / level, TASK, "test", 8 if args.fast else 40, TEST_MIX, level)
     for task in LANGUAGE[1:]:
         record(args.out / task, task, "train", 6 if args.fast else 60, "")
     for task in LANGUAGE:
         record(args.out / f"{task}-test", task, "test", 2 if args.fast else 12, "expert=1")
 
 
-def record(folder: Path, task: str, split: str, episodes: int, mix: str) -> None:
-    if not folder.exists():
-        collect(task, episodes, folder, mix=mix or None, split=split)
+def record(folder: Path, task: str, split: str, episodes: int, mix: str, level: str = "") -> None:
+    """Collect from a split or, where a level of variation is named, from a collection of its own."""
+    if folder.exists():
+        return
+    if level:
+        collect(task, episodes, folder, mix, seed=LEVEL_SEED, options=RecordingOptions(variation=level))
+    else:
+        collect(task, episodes, folder, mix or None, split=split)
 
 
 def teach(folder: Path, regime: str, seed: int) -> TaskEpisodes:
@@ -186,59 +194,19 @@ def work(job: Job, args: Args) -> list[dict[str, Any]]:
         return [asdict(job) | {"where": "language", "matrix": language(job, args)}]
     estimator, seconds = make(job, args)
     rows = []
-    for where in ("test", "test-ood"):
+    for where in ("test", "test-ood", *ONE_FACTOR):
         episodes = list(open_dataset(args.out / where))
         started = time.process_time()
         curves = list(estimator.estimate(episodes, stride=2))
         speed = sum(int(curve.looked_at.sum()) for curve in curves) / (time.process_time() - started)
         figures = asdict(against_truth(job.method, episodes, curves, LOOK_AHEAD))
-        figures["language_margin"] = margin(estimator, episodes)
-        figures |= false_alarms(estimator, episodes, curves)
+        if where not in ONE_FACTOR:
+            others = [task for task in LANGUAGE if task != TASK]
+            figures["language_margin"] = language_margin(estimator, episodes, others)
+            figures |= false_alarms(estimator, episodes, curves)
         costs = {"seconds": seconds, "speed": speed, "parameters": parameters(estimator)}
         rows.append(asdict(job) | figures | costs | {"where": where})
     return rows
-
-
-def parameters(estimator: Estimator) -> int:
-    """How many numbers were trained; 0 for an estimator without a network."""
-    if isinstance(estimator, Ensemble):
-        return sum(parameters(each) for each in estimator.estimators)
-    members = estimator.members if isinstance(estimator, Learned) else ()
-    return sum(parameter.numel() for member in members for parameter in member.network.parameters())
-
-
-def margin(estimator: Estimator, episodes: Sequence[Episode], videos: int = 20) -> float:
-    """How much higher successes end under their own instruction than under another task's; NaN for one without ears."""
-    if not estimator.needs.instruction:
-        return float("nan")
-    others = [find_task(task).instructions[0] for task in LANGUAGE if task != TASK]
-    shown = [episode for episode in episodes if episode.success][:videos]
-
-    def ends(instruction: str | None) -> float:
-        told = [episode if instruction is None else replace(episode, instruction=instruction) for episode in shown]
-        return float(np.mean([final(curve.values) for curve in estimator.estimate(told, stride=10)]))
-
-    return ends(None) - float(np.mean([ends(other) for other in others]))
-
-
-def false_alarms(
-    estimator: Estimator, episodes: Sequence[Episode], curves: Sequence[ProgressCurve]
-) -> dict[str, float]:
-    """The share of failed episodes in which the success probability ever rises above a half, and above the threshold
-    that was promised to let one of ten do so; undone successes are left out, since they were done for a while."""
-    failed = [
-        curve.success
-        for episode, curve in zip(episodes, curves, strict=True)
-        if episode.truth is not None and not episode.truth.success.any() and curve.success is not None
-    ]
-    if not failed or not isinstance(estimator, Learned):
-        return {}
-    highest = np.array([success.max() for success in failed])
-    alarms = {"false_alarms": float((highest > 0.5).mean())}
-    # of too few failed calibration episodes, or none, nothing can be promised
-    with suppress(InvalidValue):
-        alarms["false_alarms_promised"] = float((highest > estimator.success_threshold(PROMISED)).mean())
-    return alarms
 
 
 def language(job: Job, args: Args) -> list[list[float]]:
@@ -281,6 +249,7 @@ def main(args: Args) -> None:
             with path.open("a") as file:
                 file.writelines(json.dumps(row) + "\n" for row in found)
     print(table(rows))
+    print(factor_table(rows, list(ONE_FACTOR)))
     print(language_table(rows, LANGUAGE))
     print(f"rows are in {path}")
 

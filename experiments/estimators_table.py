@@ -53,6 +53,17 @@ def table(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def factor_table(rows: Sequence[Row], levels: Sequence[str]) -> str:
+    """MAE of imperfect episodes that look otherwise in one respect alone, mean over seeds."""
+    lines = ["### Out of distribution in one respect: MAE imperfect ↓", ""]
+    lines += [f"| estimator | taught by | {' | '.join(levels)} |", "|---" * (len(levels) + 2) + "|"]
+    for method, regime in _order([row for row in rows if row["where"] in levels]):
+        of = [row for row in rows if (row["method"], row["regime"]) == (method, regime)]
+        cells = [_cell([row for row in of if row["where"] == level], "mae_imperfect") for level in levels]
+        lines.append(f"| {method} | {regime} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def beaten(rows: Sequence[Row]) -> list[str]:
     """One line for each estimator that does not beat every blind control on what it claims."""
     lines = []

@@ -14,7 +14,7 @@ from headway_envs.tasks import TASKS
 from headway_envs.tasks.base import CUBE
 from headway_envs.variation import LEVELS, PLAIN, dress, look
 from headway_envs.variation.colours import HUES, name_of, tinted
-from headway_envs.variation.levels import MILD, OOD
+from headway_envs.variation.levels import FACTORS, MILD, ONE_FACTOR, OOD
 from headway_envs.variation.patterns import PATTERNS, SIDE, texture
 
 VARIED = [level for level in LEVELS if level != "none"]
@@ -67,6 +67,28 @@ def test_a_look_is_decided_by_level_and_seed_alone():
         assert look(level, 3) == first
         assert len({look(level, seed) for seed in range(100)}) == 100
     assert look("mild", 3) != look("ood", 3)
+
+
+def test_one_factor_levels_are_out_of_distribution_in_that_alone_and_together_in_all():
+    fields = [field for factor in FACTORS.values() for field in factor]
+    assert sorted(fields) == sorted(MILD.__dataclass_fields__)
+    parts = {
+        "camera": ("front", "wrist"),
+        "light": ("light",),
+        "texture": ("table", "floor", "wall"),
+        "size": ("edge",),
+        "clutter": ("distractors",),
+    }
+    for factor, changed in parts.items():
+        alone, mild = look(f"ood-{factor}", 5), look("mild", 5)
+        for part in changed:
+            assert getattr(alone, part) != getattr(mild, part), (factor, part)
+    # drawn first, so that nothing drawn before it moves them
+    assert look("ood-clutter", 5).front == look("mild", 5).front
+    assert look("ood-light", 5).table == look("mild", 5).table
+    for level, spans in ONE_FACTOR.items():
+        own = FACTORS[level.removeprefix("ood-")]
+        assert all(getattr(spans, field) == getattr(OOD if field in own else MILD, field) for field in fields)
 
 
 def test_without_variation_every_seed_looks_plain():

@@ -4,7 +4,7 @@ What `ood` draws from overlaps nowhere with what `mild` draws from, nor with the
 in camera, light, textures, backdrop, size and colour, whatever of `none` and `mild` an estimator was trained on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -119,6 +119,22 @@ OOD = Level(
 LEVELS: dict[str, Level | None] = {"none": None, "mild": MILD, "ood": OOD}
 """The levels of variation, by the name that a user writes; None is the plain scene."""
 
+FACTORS = {
+    "camera": ("orbit", "roll", "distance", "wrist_shift", "wrist_turn"),
+    "light": ("lamp_turn", "brightness", "warmth", "ambient"),
+    "texture": ("patterns", "palette", "tile"),
+    "colour": ("hue", "saturation", "shade"),
+    "size": ("edge",),
+    "clutter": ("distractors", "paints"),
+}
+"""What of a look is out of distribution at the level `ood-FACTOR`; all else is mild there."""
+
+ONE_FACTOR: dict[str, Level | None] = {
+    f"ood-{factor}": replace(MILD, **{field: getattr(OOD, field) for field in fields})
+    for factor, fields in FACTORS.items()
+}
+"""Levels that are out of distribution in one respect, to find out what it is that an estimator cannot stand."""
+
 _SPOTS = (
     ((-0.27, 0.36), (-0.15, 0.45), 0.0),
     ((0.17, 0.30), (0.19, 0.45), 0.0),
@@ -135,9 +151,10 @@ def look(level: str, seed: int) -> Look:
 
     Raises UnknownName for an unknown level.
     """
-    if level not in LEVELS:
-        raise UnknownName("level of variation", level, LEVELS)
-    spans = LEVELS[level]
+    levels = LEVELS | ONE_FACTOR
+    if level not in levels:
+        raise UnknownName("level of variation", level, levels)
+    spans = levels[level]
     if spans is None:
         return PLAIN
     random = np.random.default_rng([seed, 7])

@@ -61,7 +61,8 @@ def collect(
         episodes: how many
         out: folder of the new dataset
         mix: shares of the demonstrators, such as expert=.5,drop=.5; default: half expert, the rest in equal parts
-        variation: of how things look: none, mild or ood (out of distribution)
+        variation: of how things look: none, mild, ood (out of distribution), or ood-camera, ood-light, ood-texture,
+            ood-colour, ood-size, ood-clutter (out of distribution in that alone)
         split: train, validation, test or test-ood, which share no layout; instead of --seed and --variation
         seed: of layouts, looks, demonstrators and disturbances; other seeds give other episodes
         robot: arm (six joints, 30 Hz) or gripper (a flying hand, 20 Hz, faster)
