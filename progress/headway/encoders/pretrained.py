@@ -6,7 +6,7 @@ Nothing is downloaded, no code that came with the weights is run, and only safet
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +83,7 @@ class PretrainedFrames:
 
     def __init__(self, name: str, device: str = "cpu"):
         folder = find_model(name)
-        kind = model_type(folder, name)
-        if kind not in TOWERS:
-            raise CheckpointError(
-                f"{name} is a model of type {kind!r}, which is no frame encoder; supported: {', '.join(TOWERS)}"
-            )
-        self._tower = TOWERS[kind]
+        self._tower = TOWERS[supported_type(folder, name, TOWERS, "frame encoder")]
         self._device = torch.device(device)
         self._processor = load_processor(folder, name, self._tower.video)
         self._network = load_tower(folder, name, self._tower.network, self._tower.part).to(self._device)
@@ -141,6 +136,14 @@ def find_model(name: str) -> Path:
             f"the model {name} is not here: no folder is called so, and it was not fetched; run: headway fetch {name}"
         )
     return Path(cached).parent
+
+
+def supported_type(folder: Path, name: str, towers: Mapping[str, object], what: str) -> str:
+    """The type of the model in a folder. Raises CheckpointError for one that is not among `towers`."""
+    kind = model_type(folder, name)
+    if kind not in towers:
+        raise CheckpointError(f"{name} is a model of type {kind!r}, which is no {what}; supported: {', '.join(towers)}")
+    return kind
 
 
 def model_type(folder: Path, name: str) -> str:

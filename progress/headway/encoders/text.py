@@ -18,9 +18,9 @@ from headway.encoders.pretrained import (
     find_model,
     fingerprint,
     load_tower,
-    model_type,
     quiet,
     read_json,
+    supported_type,
 )
 from headway.episodes import Array
 from headway.errors import CheckpointError
@@ -86,11 +86,7 @@ class PretrainedText:
 
     def __init__(self, name: str, device: str = "cpu"):
         folder = find_model(name)
-        kind = model_type(folder, name)
-        if kind not in TOWERS:
-            raise CheckpointError(
-                f"{name} is a model of type {kind!r}, which is no text encoder; supported: {', '.join(TOWERS)}"
-            )
+        kind = supported_type(folder, name, TOWERS, "text encoder")
         self._tower = TOWERS[kind]
         self._device = torch.device(device)
         self._first_token = _pools_first_token(folder, name)
