@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from headway.metrics.language import confusion_margin
+
 FIGURES = {
     "mae_expert": "MAE expert ↓",
     "mae_imperfect": "MAE imperfect ↓",
@@ -91,8 +93,7 @@ def language_table(rows: Sequence[Row], tasks: Sequence[str]) -> str:
     for method in dict.fromkeys(row["method"] for row in rows if row["where"] == "language"):
         matrices = np.array([row["matrix"] for row in rows if row["method"] == method])
         mean = matrices.mean(axis=0)
-        off = ~np.eye(len(tasks), dtype=bool)
-        margins = [float(np.diag(matrix).mean() - matrix[off].mean()) for matrix in matrices]
+        margins = [confusion_margin(matrix) for matrix in matrices]
         lines = [f"### {method}: final progress of the videos of a task (rows) under the words of a task (columns)", ""]
         lines += [f"| | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
         for task, row in zip(tasks, mean, strict=True):
