@@ -2,8 +2,8 @@
 
 A camera that is moved, another light and another table are what an estimator meets at the next bench. So whatever
 stands still over the episode is laid over with a random texture, pictures are warped as a camera that rolls, shifts
-and comes nearer would see them, and their colours are mixed: domain randomisation (arXiv 1703.06907) of recorded
-pictures, with random overlays (arXiv 2011.13389).
+and comes nearer would see them, and their colours are mixed and bent: domain randomisation (arXiv 1703.06907) of
+recorded pictures, with random overlays (arXiv 2011.13389).
 """
 
 import numpy as np
@@ -57,23 +57,36 @@ def retexture(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 def warp(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Turn, zoom, stretch and shift pictures (frame, 3, height, width); what comes into view repeats the border."""
-    angle = rng.normal(0, 0.06)
-    zoom = np.exp(rng.normal(0, 0.07, 2))
-    shear = rng.normal(0, 0.06)
+    angle, shear = rng.uniform(-0.15, 0.15, 2)
+    zoom = np.exp(rng.uniform(-0.18, 0.18) + rng.uniform(-0.1, 0.1, 2))
     turn = np.array([[np.cos(angle), -np.sin(angle) + shear], [np.sin(angle), np.cos(angle)]]) * zoom
-    affine = np.concatenate([turn, rng.normal(0, 0.08, (2, 1))], axis=1).astype(np.float32)
+    affine = np.concatenate([turn, rng.uniform(-0.25, 0.25, (2, 1))], axis=1).astype(np.float32)
     matrix = torch.as_tensor(affine, device=pictures.device).expand(len(pictures), 2, 3)
     grid = nn.functional.affine_grid(matrix, list(pictures.shape), align_corners=False)
     return nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
 def recolour(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mix the colours of pictures (frame, 3, height, width), 0..255, and change contrast and brightness."""
-    mix = np.eye(3) + rng.normal(0, 0.12, (3, 3))
-    contrast = np.exp(rng.normal(0, 0.2))
+    """Give other colours, contrast and brightness to pictures (frame, 3, height, width), 0..255."""
+    mix = np.eye(3) + rng.normal(0, 0.18, (3, 3))
+    contrast = np.exp(rng.uniform(-0.5, 0.5))
     colours = torch.as_tensor((mix * contrast).astype(np.float32), device=pictures.device)
     middle = pictures.mean()
-    return torch.einsum("dc,fchw->fdhw", colours, pictures - middle) + middle + float(rng.normal(0, 25))
+    mixed = torch.einsum("dc,fchw->fdhw", colours, _bent(pictures, rng) - middle)
+    return mixed + middle + float(rng.uniform(-50, 50))
+
+
+def _bent(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures (frame, 3, height, width), 0..255, with their colours moved by a smooth random map of all colours.
+
+    A linear mix moves every colour alike; this one moves the drawer's red without the cube's green.
+    """
+    waves = 6
+    direction = torch.as_tensor(rng.normal(0, 2.5, (waves, 3)).astype(np.float32), device=pictures.device)
+    phase = torch.as_tensor(rng.uniform(0, 2 * np.pi, (waves, 1, 1)).astype(np.float32), device=pictures.device)
+    move = torch.as_tensor(rng.normal(0, 14, (3, waves)).astype(np.float32), device=pictures.device)
+    heights = torch.sin(torch.einsum("kc,fchw->fkhw", direction, pictures / 127.5 - 1) + phase)
+    return pictures + torch.einsum("dk,fkhw->fdhw", move, heights)
 
 
 def _texture(size: torch.Size, rng: np.random.Generator) -> Tensor:
