@@ -1,0 +1,91 @@
+"""The few frames of an episode that a vision-language model is shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from headway.episodes import Array, Episode, Frames
+from headway.errors import InvalidValue
+from headway.vlm.chat import Picture
+
+# the longer side of a picture, in pixels; models cut pictures of this size into some 200 tokens
+LONGER_SIDE = 448
+
+
+@dataclass(frozen=True, repr=False)
+class Clip:
+    """What is shown of one episode.
+
+    Attributes:
+        pictures: the frames shown, in order of time; the first is the episode's first frame.
+        frames: int64 (pictures,), their numbers in the episode, rising from 0 to length - 1.
+        length: frames of the episode.
+        seconds: of the episode.
+        instruction: what the robot was told to do.
+        seed: tells episodes apart where something is drawn.
+    """
+
+    pictures: tuple[Picture, ...]
+    frames: Array
+    length: int
+    seconds: float
+    instruction: str
+    seed: int
+
+    def __repr__(self) -> str:
+        return f"Clip(pictures={len(self.pictures)} of {self.length} frames, instruction={self.instruction!r})"
+
+
+def take_clip(episode: Episode, count: int, camera: str | None = None) -> Clip:
+    """Decode an episode and keep `count` frames, evenly spread from its first to its last.
+
+    Args:
+        episode: with an instruction.
+        count: at least 2; an episode with fewer frames gives all it has.
+        camera: which one to look through; None for the first.
+
+    Raises:
+        InvalidValue: the episode has no instruction.
+        UnknownName: it has no such camera.
+        VideoError: its video cannot be decoded.
+    """
+    if not episode.instruction:
+        raise InvalidValue(f"episode {episode.index} has no instruction to judge it by; give one with --task")
+    wanted = evenly(len(episode), count)
+    pictures = encode_frames(episode.camera(camera or next(iter(episode.cameras))), wanted)
+    seconds = len(episode) / episode.fps
+    return Clip(pictures, wanted, len(episode), seconds, episode.instruction, episode.index)
+
+
+def evenly(length: int, count: int) -> Array:
+    """Numbers of `count` frames out of `length`, int64, rising, the first and the last among them."""
+    if count < 2:
+        raise InvalidValue(f"an episode is judged by at least 2 frames, got {count}")
+    return np.unique(np.linspace(0, length - 1, min(count, length)).round().astype(np.int64))
+
+
+def encode_frames(frames: Frames, wanted: Sequence[int] | Array) -> tuple[Picture, ...]:
+    """Decode `frames` once, in order, and encode the wanted ones, whose numbers rise."""
+    kept = {int(number) for number in wanted}
+    last = max(kept)
+    pictures = []
+    for number, pixels in enumerate(frames):
+        if number in kept:
+            pictures.append(encode(pixels))
+        if number == last:
+            break
+    return tuple(pictures)
+
+
+def encode(pixels: Array) -> Picture:
+    """PNG of uint8 RGB (height, width, 3); a large picture is made smaller, its shape is kept."""
+    height, width = pixels.shape[:2]
+    scale = LONGER_SIDE / max(height, width)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    # OpenCV writes what it takes for blue, green, red
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))
+    return Picture(data.tobytes(), pixels.shape[1], pixels.shape[0])

@@ -1,0 +1,77 @@
+"""What a method made of a clip, and what became of the replies it was made from."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from headway.episodes import Array
+from headway.vlm.chat import ChatModel
+from headway.vlm.clip import Clip
+
+
+class Outcome(StrEnum):
+    """What became of one reply, or of one frame's place in it. Only `READ` gives a number."""
+
+    READ = "read"
+    MISSING = "missing"  # the reply says nothing of this frame
+    DUPLICATE = "duplicate"  # it says two different things of it
+    OUT_OF_RANGE = "out of range"
+    REFUSED = "refused"
+    TRUNCATED = "truncated"  # cut off before it came to this frame
+    PROSE = "prose"  # not of the form that was asked for
+    UNKNOWN_FRAME = "unknown frame"  # an extra value, for a frame that was not shown
+    NO_LOGPROBS = "no log-probabilities"
+    NO_REPLY = "no reply"
+
+
+@dataclass(frozen=True, repr=False)
+class Judgement:
+    """Of one clip.
+
+    Attributes:
+        progress: float (pictures,), in [0, 1], NaN where nothing could be read.
+        raw: float (pictures,), scores before any mapping to [0, 1] (log-probabilities, accumulated differences); NaN
+            where there is none.
+        uncertainty: float (pictures,), in units of progress.
+        success: float (pictures,), probability that the task is done.
+        outcomes: how often each came up.
+        reason: why values are missing, one line; empty when none is.
+        notes: what else a person would want to know, such as the probability found on the scale's letters.
+    """
+
+    progress: Array
+    raw: Array | None = None
+    uncertainty: Array | None = None
+    success: Array | None = None
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    reason: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Judgement(pictures={len(self.progress)}, outcomes={dict(self.outcomes)})"
+
+
+class VlmMethod(Protocol):
+    """A way to ask a model how far along a robot is.
+
+    Attributes:
+        name: of the spec.
+        version: of its prompts; changes whenever a word of them does.
+        frames: pictures of an episode that it looks at.
+        questions: how many it asks of an episode.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def questions(self) -> int: ...
+
+    async def judge(self, clip: Clip, model: ChatModel) -> Judgement:
+        """Ask and read. A reply that cannot be read gives NaN and an outcome; NoReply is raised on."""
+        ...
