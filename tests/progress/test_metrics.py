@@ -11,7 +11,7 @@ from headway.episodes import ProgressCurve
 from headway.errors import InvalidValue
 from headway.metrics.against_truth import against_truth, stage_of
 from headway.metrics.intervals import bootstrap
-from headway.metrics.order import ordered_pair_tau, value_order_correlation
+from headway.metrics.order import ordered_pair_tau, summarise_order, value_order_correlation
 from headway.metrics.success import auroc
 
 values = st.lists(st.floats(0, 1, width=16), min_size=2, max_size=12)
@@ -125,3 +125,22 @@ def test_accuracy_without_truth_is_refused(make_slider):
     episode = replace(make_slider(), truth=None)
     with pytest.raises(InvalidValue, match="episode 0 carries no truth"):
         rate(controls.clock(), [episode])
+
+
+def test_the_order_of_refused_episodes_is_told_under_every_convention():
+    rising, falling = np.arange(5.0), -np.arange(5.0)
+    refused, tied = np.full(5, np.nan), np.full(5, 0.5)
+    found = summarise_order([rising, rising, falling, refused, tied])
+    assert found.known == pytest.approx(1 / 3)
+    assert found.refused_as_zero == pytest.approx(1 / 4)
+    assert found.refused_as_minus_one == pytest.approx(0)
+    assert (found.refused, found.undefined) == (0.2, 0.2)
+
+
+def test_an_episode_read_in_part_counts_by_what_was_read():
+    assert summarise_order([np.array([0.1, np.nan, 0.3, 0.2])]).known == pytest.approx(0.5)
+
+
+def test_a_plateau_keeps_its_order_which_is_why_order_is_no_success():
+    stalled = np.minimum(np.arange(100), 50) / 100
+    assert summarise_order([stalled]).known > 0.9

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import InvalidValue
-from headway.signals.weights import gains, rabc, write_weights
+from headway.signals.weights import at_ceiling, awr, gains, rabc, topreward, write_weights
 
 
 def test_gains_look_ahead_within_the_episode_and_stop_at_its_last_frame():
@@ -73,3 +75,35 @@ def test_the_table_has_an_index_and_a_weight_and_null_where_there_is_none(tmp_pa
     write_weights(tmp_path / "w.parquet", np.arange(3), np.array([0.5, np.nan, 1]))
     table = pq.read_table(tmp_path / "w.parquet")
     assert table.to_pydict() == {"index": [0, 1, 2], "weight": [0.5, None, 1.0]}
+
+
+def test_exponential_weights_by_hand():
+    gain = np.array([1.0, 0.0, -0.5, np.nan])
+    assert awr(gain, temperature=2) == pytest.approx([1, np.exp(-2), np.exp(-3), np.nan], nan_ok=True)
+    # a step that loses everything still gets 0.736 of 2 (measured on the published settings)
+    assert 2 * topreward(np.array([-1.0])) == pytest.approx(0.736, abs=1e-3)
+
+
+def test_topreward_s_published_settings_saturate_wherever_nothing_is_lost():
+    gain = np.array([0.0, 0.1, 0.4, -0.2, np.nan])
+    assert topreward(gain)[:3].tolist() == [1, 1, 1]
+    assert at_ceiling(topreward(gain)) == 0.75
+    assert at_ceiling(awr(gain)) == 0.25
+    assert np.isnan(at_ceiling(np.full(2, np.nan)))
+
+
+def test_a_person_is_warned_of_weights_that_tell_nothing_apart(headway, toy_source, tmp_path, monkeypatch):
+    from headway import controls
+    from headway.scoring import score
+
+    # the package's `weights` is the function; its module goes by its full name
+    module = sys.modules["headway.cli.weights"]
+    monkeypatch.setattr(module, "open_source", lambda dataset: toy_source)
+    score(toy_source, controls.clock(), tmp_path / "scores")
+    done = headway(
+        "weights", "toy", "--from", tmp_path / "scores", "--scheme", "topreward", "--out", tmp_path / "w.parquet"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning: 100% of the weights are at their ceiling" in done.stdout
+    done = headway("weights", "toy", "--from", tmp_path / "scores", "--out", tmp_path / "w.parquet")
+    assert "warning" not in done.stdout

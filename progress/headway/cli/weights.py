@@ -8,8 +8,11 @@ import tyro
 
 from headway.cli.options import DatasetArgument, open_source
 from headway.errors import DatasetError
-from headway.signals.weights import LOOK_AHEAD, gains, rabc, write_weights
+from headway.signals.weights import LOOK_AHEAD, at_ceiling, awr, gains, rabc, topreward, write_weights
 from headway.tables import read_scores
+
+# from this share of equal weights on, a person is warned
+SATURATED = 0.5
 
 
 def weights(
@@ -18,7 +21,7 @@ def weights(
     *,
     scores: Annotated[Path, tyro.conf.arg(name="from", metavar="SCORES")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.parquet")],
-    scheme: Literal["rabc"] = "rabc",
+    scheme: Literal["rabc", "awr", "topreward"] = "rabc",
     look_ahead: int = LOOK_AHEAD,
 ) -> int:
     """Turn scores into a weight for every frame, for behaviour cloning: columns index and weight, in [0, 1].
@@ -30,7 +33,7 @@ def weights(
     Args:
         scores: a folder that headway score wrote
         out: the table of weights
-        scheme: rabc: reward-aligned behaviour cloning (SARM)
+        scheme: rabc: reward-aligned behaviour cloning (SARM); awr: exponential in the gain (GVL); topreward
         look_ahead: frames over which progress is compared
     """
     source = open_source(dataset)
@@ -39,7 +42,7 @@ def weights(
         raise DatasetError(f"{scores} holds the scores of another dataset ({read.run['dataset']['path']})")
     column = {name: read.frames[name].to_numpy() for name in ("index", "episode_index", "progress_sparse")}
     gain = gains(column["progress_sparse"], column["episode_index"], look_ahead)
-    weight = {"rabc": rabc}[scheme](gain)
+    weight = {"rabc": rabc, "awr": awr, "topreward": topreward}[scheme](gain)
     known = weight[~np.isnan(weight)]
     if not known.size:
         raise DatasetError(f"{scores} holds no progress to weight by; its episodes.parquet says why in `reason`")
@@ -47,5 +50,11 @@ def weights(
     print(
         f"{len(known)} of {len(weight)} frames have a weight; mean {known.mean():.3f}, zero {np.mean(known == 0):.1%}"
     )
+    saturated = at_ceiling(weight)
+    if scheme != "rabc" and saturated > SATURATED:
+        print(
+            f"warning: {saturated:.0%} of the weights are at their ceiling, so that {scheme} hardly tells frames "
+            "apart; take --scheme rabc, or a longer --look-ahead"
+        )
     print(f"next: give {out} to your training; its columns are index and weight")
     return 0

@@ -1,9 +1,13 @@
 """Order within an episode and between episodes."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import stats
 
 from headway.episodes import Array
+from headway.errors import InvalidValue
 
 
 def value_order_correlation(values: Array) -> float:
@@ -14,6 +18,52 @@ def value_order_correlation(values: Array) -> float:
     if len(values) < 2 or np.isnan(values).any() or np.ptp(values) == 0:
         return float("nan")
     return float(stats.spearmanr(np.arange(len(values)), values).statistic)
+
+
+@dataclass(frozen=True)
+class OrderSummary:
+    """Mean value-order correlation over episodes some of which a model refused to judge.
+
+    Papers differ in what such an episode counts: GVL says -1, OpenGVL 0. Which one is meant has to be said, so all
+    are told. It says nothing of success: an episode that rises and then stalls half-way keeps a high correlation.
+
+    Attributes:
+        known: over the episodes that have one.
+        refused_as_zero: the refused ones count as 0.
+        refused_as_minus_one: the refused ones count as -1.
+        refused: share of the episodes without any value.
+        undefined: share of the episodes whose values are all alike; they count nowhere.
+    """
+
+    known: float
+    refused_as_zero: float
+    refused_as_minus_one: float
+    refused: float
+    undefined: float
+
+
+def summarise_order(curves: Sequence[Array]) -> OrderSummary:
+    """Of values (time,) each, at the frames that were looked at; NaN where a frame has none.
+
+    An episode with at least two known values has a correlation, over those.
+    """
+    if not curves:
+        raise InvalidValue("an order correlation needs at least one episode")
+    known = [np.asarray(values, float)[~np.isnan(values)] for values in curves]
+    refused = sum(len(values) < 2 for values in known)
+    defined = [value_order_correlation(values) for values in known if len(values) >= 2 and np.ptp(values) > 0]
+    total, counted = float(np.sum(defined)), len(defined) + refused
+
+    def mean(value: float, number: int) -> float:
+        return value / number if number else float("nan")
+
+    return OrderSummary(
+        mean(total, len(defined)),
+        mean(total, counted),
+        mean(total - refused, counted),
+        refused / len(curves),
+        (len(curves) - counted) / len(curves),
+    )
 
 
 def ordered_pair_tau(predicted: Array, true: Array, apart: float = 0.0) -> float:

@@ -17,7 +17,10 @@ DONE = 0.9
 
 
 def summarise(episode: Episode, curve: ProgressCurve) -> dict[str, Any]:
-    """One row of the episodes table, without its rank. Undefined values are None, with the curve's reason."""
+    """One row of the episodes table, without its rank. Undefined values are None, with the curve's reason.
+
+    Of a curve that is known at the end and not everywhere, the final value is told; what needs every frame is not.
+    """
     row: dict[str, Any] = {
         "episode_index": episode.index,
         "length": len(episode),
@@ -31,18 +34,19 @@ def summarise(episode: Episode, curve: ProgressCurve) -> dict[str, Any]:
         "reason": curve.reason,
     }
     values = curve.values
+    if curve.success is not None and not np.isnan(curve.success[-1]):
+        row["success"] = final(curve.success)
+    if not np.isnan(values[-1]):
+        row["final"] = final(values)
     if np.isnan(values).any():
         return row
     row |= {
-        "final": final(values),
         "mean": float(values.mean()),
         "maximum": float(values.max()),
         "drawdown": float(_falls(values).max()),
         "idle": float(_still(values, episode.fps).mean()),
         "why": why(episode, curve),
     }
-    if curve.success is not None:
-        row["success"] = final(curve.success)
     if curve.stage is not None and curve.stage_names is not None:
         row["stage"] = curve.stage_names[int(curve.stage[-1])]
     if episode.truth is not None:
@@ -51,8 +55,10 @@ def summarise(episode: Episode, curve: ProgressCurve) -> dict[str, Any]:
 
 
 def final(values: Array) -> float:
-    """The mean of the last five values of (time,)."""
-    return float(np.mean(values[-LAST_FRAMES:]))
+    """The mean of the last five values of (time,), of those among them that are known; NaN when none is."""
+    last = values[-LAST_FRAMES:]
+    known = last[~np.isnan(last)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def why(episode: Episode, curve: ProgressCurve) -> str:

@@ -7,6 +7,14 @@ the episode's last frame, with mu = max(mean(b), 0) and s = std(b) over the whol
     w_t  = 1[b_t > kappa] + 1[0 <= b_t <= kappa] w~_t
 
 On purpose unlike lerobot, a frame without progress gets no weight (NaN) instead of 1.
+
+Two more, from progress that a vision-language model gives; both are divided by their largest value, so that they lie
+in [0, 1]:
+
+    AWR (GVL, arXiv 2411.04549, eq. 6)          w_t = exp(tau b_t) / exp(tau)
+    TOPReward (arXiv 2602.19313, eq. 3)         w_t = min(tau exp(b_t), d) / d    with tau = d = 2
+
+With those settings of TOPReward's every frame that does not fall back is at the ceiling: `at_ceiling` tells.
 """
 
 from pathlib import Path
@@ -56,6 +64,25 @@ def rabc(gain: Array, kappa: float = KAPPA, epsilon: float = EPSILON) -> Array:
     soft = np.clip((gain - (mean - 2 * spread)) / (4 * spread + epsilon), 0, 1)
     weights = np.where(gain > kappa, 1.0, np.where(gain >= 0, soft, 0.0))
     return np.where(np.isnan(gain), np.nan, weights)
+
+
+def awr(gain: Array, temperature: float = 1.0) -> Array:
+    """Advantage-weighted regression of gains (frames,) in [-1, 1]: float64 in (0, 1], NaN where the gain is NaN.
+
+    The paper does not say its tau (`temperature`).
+    """
+    return np.exp(temperature * (gain - 1))
+
+
+def topreward(gain: Array, temperature: float = 2.0, most: float = 2.0) -> Array:
+    """TOPReward's weights of gains (frames,) in [-1, 1]: float64 in [0, 1], NaN where the gain is NaN."""
+    return np.clip(temperature * np.exp(gain), 0, most) / most
+
+
+def at_ceiling(weight: Array) -> float:
+    """The share of known weights (frames,) that are at their largest value; NaN when none is known."""
+    known = weight[~np.isnan(weight)]
+    return float(np.mean(known >= known.max() - 1e-9)) if known.size else float("nan")
 
 
 def write_weights(path: Path, index: Array, weight: Array) -> None:
