@@ -4,7 +4,8 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -84,15 +85,32 @@ def score(
     parts = _open_parts(out, identity)
     wanted = source.episode_indices if options.episodes is None else options.episodes
     started = time.monotonic()
-    for done, index in enumerate(wanted):
-        on_episode(done, len(wanted))
+    on_episode(0, len(wanted))
+
+    def score_one(index: int) -> None:
         part = parts / f"episode-{index:06d}.parquet"
         if not _is_whole(part):
             _score_episode(source, estimator, options, index, part)
-    on_episode(len(wanted), len(wanted))
+
+    # one that waits for a server says how many episodes may wait at once
+    for done, _ in enumerate(_each(score_one, wanted, getattr(estimator, "at_once", 1)), start=1):
+        on_episode(done, len(wanted))
     _merge(source, estimator, out, identity, wanted, time.monotonic() - started)
     shutil.rmtree(parts)
     return out
+
+
+def _each(work: Callable[[int], None], items: Sequence[int], at_once: int) -> Iterator[None]:
+    """Do `work` for each item, several at a time; after an error not one more is begun."""
+    if at_once == 1:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            yield from pool.map(work, items)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def is_finished(out: Path, identity: dict[str, Any]) -> bool:
@@ -187,10 +205,11 @@ def _merge(
         "stage_names": _stage_names(source, estimator),
         "episodes": len(rows),
         "frames": len(frames),
-        "unscored": [row["episode_index"] for row in rows if row["reason"]],
+        "unscored": [row["episode_index"] for row in rows if row.get("final") is None and row.get("success") is None],
         "in_sample": sum(bool(row["in_sample"]) for row in rows),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
+        "facts": estimator.facts() if hasattr(estimator, "facts") else {},
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("headway", "torch", "numpy", "av")},
@@ -227,9 +246,14 @@ def _stage_names(source: Source, estimator: Estimator) -> list[str] | None:
     return None if names is None else list(names)
 
 
+def _standing(row: dict[str, Any]) -> tuple[float, ...]:
+    """What a scored episode is ranked by, the best first; a curve known at its end alone has no falls and no idling."""
+    return -round(row["final"] * 20), round(row.get("drawdown") or 0, 2), row.get("idle") or 0
+
+
 def ranked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add the rank: by final progress in steps of 0.05, then the smaller fall, then the less idle. 1 is the best."""
     scored = [row for row in rows if row.get("final") is not None]
-    order = sorted(scored, key=lambda row: (-round(row["final"] * 20), round(row["drawdown"], 2), row["idle"]))
+    order = sorted(scored, key=_standing)
     ranks = {row["episode_index"]: rank for rank, row in enumerate(order, start=1)}
     return [{**row, "rank": ranks.get(row["episode_index"])} for row in rows]

@@ -9,6 +9,8 @@ pixels:RUN                 what `headway train pixels ... --out RUN` wrote
 untrained:sarm:RUN         the same network with random weights, blind
 ensemble:SPEC+SPEC         the mean less one standard deviation; ensemble@0.5:SPEC+SPEC takes half of one off
 ensemble-min:SPEC+SPEC     the minimum
+gvl:MODEL@URL              a vision-language model, asked for the completion of shuffled frames; likewise topreward,
+                           verifier, rubric, pairwise and success; or gvl:FOLDER, see headway.vlm.specs
 lerobot:FOLDER             a reward model that lerobot loads (docs/lerobot.md)
 
 A name that is not among these is looked up in the entry points `headway.estimators` of the installed packages. That is
@@ -36,6 +38,7 @@ from headway.learned.checkpoint import load_learned
 from headway.learned.estimator import Learned
 from headway.learned.methods import METHODS
 from headway.learned.pixels import load_pixels
+from headway.vlm.specs import VLM_METHODS, make_vlm
 
 ENTRY_POINTS = "headway.estimators"
 
@@ -51,6 +54,7 @@ def make_estimator(spec: str, device: str = "cpu") -> Estimator:
         **{method: partial(_load_learned, method, spec, argument, device) for method in METHODS},
         "pixels": lambda: load_pixels(_run(spec, argument)),
         "untrained": lambda: untrained(make_estimator(argument, device)),
+        **{method: partial(make_vlm, method, argument, device) for method in VLM_METHODS},
     }
     if name.partition("@")[0] in NAMES:
         return make_ensemble(spec, partial(make_estimator, device=device))

@@ -8,6 +8,7 @@ ours follow. `episodes.parquet` has one row an episode. A missing value is null,
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Scores:
         """The curve of one scored episode, but for its stage probabilities, which no table keeps."""
         row = self.episodes.filter(pc.equal(self.episodes["episode_index"], episode_index)).to_pylist()[0]
         columns = {name: self.curve(episode_index, name) for name in ("success", "uncertainty", "stage", "raw")}
-        known = {name: values for name, values in columns.items() if not np.isnan(values).any()}
+        known = {name: values for name, values in columns.items() if not np.isnan(values).all()}
         if "stage" in known:
             known["stage"] = known["stage"].astype(np.int64)
         return ProgressCurve(
@@ -135,23 +136,28 @@ def read_scores(root: Path) -> Scores:
 def frame_rows(episode: Episode, curve: ProgressCurve) -> pa.Table:
     """The rows of the frames table for one episode, of DENSE_FRAME_SCHEMA where the curve has dense progress."""
     time = len(episode)
-    nothing = pa.nulls
+    numbers = partial(_column, time)
     columns = {
         "index": np.arange(episode.first_frame, episode.first_frame + time, dtype=np.int64),
         "episode_index": np.full(time, episode.index, dtype=np.int64),
         "frame_index": np.arange(time, dtype=np.int64),
         # lerobot tells a missing value by NaN, so the columns of progress keep it
         "progress_sparse": pa.array(curve.values, pa.float32()),
-        "success": nothing(time, pa.float32()) if curve.success is None else curve.success,
-        "uncertainty": nothing(time, pa.float32()) if curve.uncertainty is None else curve.uncertainty,
-        "stage": nothing(time, pa.int64()) if curve.stage is None else curve.stage,
-        "raw": nothing(time, pa.float32()) if curve.raw is None else curve.raw,
+        "success": numbers(curve.success),
+        "uncertainty": numbers(curve.uncertainty),
+        "stage": pa.nulls(time, pa.int64()) if curve.stage is None else curve.stage,
+        "raw": numbers(curve.raw),
         "looked_at": curve.looked_at,
-        "fold": nothing(time, pa.int64()) if curve.fold is None else np.full(time, curve.fold, dtype=np.int64),
+        "fold": pa.nulls(time, pa.int64()) if curve.fold is None else np.full(time, curve.fold, dtype=np.int64),
     }
     if curve.dense is None:
         return pa.table(columns, schema=FRAME_SCHEMA)
     return pa.table(columns | {DENSE: pa.array(curve.dense, pa.float32())}, schema=DENSE_FRAME_SCHEMA)
+
+
+def _column(time: int, values: Array | None) -> pa.Array:
+    """A column of float32 with nulls where a value is missing."""
+    return pa.nulls(time, pa.float32()) if values is None else pa.array(values, pa.float32(), from_pandas=True)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

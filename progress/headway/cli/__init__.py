@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import tyro
 
+from headway.cli.annotate import annotate
 from headway.cli.collect import collect, tasks
 from headway.cli.demo import demo
 from headway.cli.fetch import fetch
+from headway.cli.label import label
 from headway.cli.report import report
 from headway.cli.score import score
 from headway.cli.train import train
@@ -19,6 +21,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
     "tasks": tasks,
     "collect": collect,
+    "label": label,
+    "annotate": annotate,
     "train": train,
     "score": score,
     "report": report,

@@ -68,8 +68,11 @@ def check_device(device: str) -> str:
 
 
 def default_out(folder: str, *names: str) -> Path:
-    """A folder in the current one, named after what goes into it: scores/tidy-clock."""
-    slug = "-".join(Path(name).name or name for name in names)
+    """A folder in the current one, named after what goes into it: scores/tidy-clock.
+
+    Of `gvl:MODEL@URL` the URL is left out.
+    """
+    slug = "-".join(Path(name.partition("@http")[0]).name or name for name in names)
     return Path(folder) / "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in slug)
 
 

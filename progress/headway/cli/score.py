@@ -20,7 +20,9 @@ from headway.cli.options import (
     open_source,
     parse_episodes,
 )
+from headway.cli.vlm_options import VlmOptions, show_plan, show_spent
 from headway.errors import InvalidValue, OutputError, Unsupported
+from headway.estimator import Estimator
 from headway.files import replacing
 from headway.source import Source
 from headway.tables import FRAMES, OURS, RUN, Scores, read_scores
@@ -44,6 +46,10 @@ def score(
     stride: int = 1,
     device: DeviceOption = "cpu",
     false_positive_rate: float = 0.0,
+    examples: Annotated[str, tyro.conf.arg(metavar="DATASET:EPISODES")] = "",
+    goal: Annotated[Path | None, tyro.conf.arg(metavar="PICTURE")] = None,
+    price: Annotated[str, tyro.conf.arg(metavar="IN,OUT")] = "",
+    dry_run: bool = False,
     install: bool = False,
 ) -> int:
     """Score a dataset into tables: progress, stage and success of every frame. It is only read, but for --install.
@@ -54,17 +60,24 @@ def score(
 
         headway score demos/tidy
         headway score demos/tidy --estimator sarm:runs/tidy --out scores/tidy
+        headway score demos/tidy --estimator gvl:MODEL@http://localhost:8000/v1 --dry-run
 
     Args:
-        estimator: what judges: sarm:RUN, vip:RUN, pixels:RUN, untrained:sarm:RUN, clock, constant, random, oracle
+        estimator: what judges: sarm:RUN, vip:RUN, gvl:MODEL@URL, topreward:FOLDER, untrained:sarm:RUN, clock, oracle
         out: folder for the tables; default: scores/DATASET, with -ESTIMATOR where one is given
         task: instruction for every episode, in place of the dataset's own
-        stride: look at every N-th frame and interpolate between
+        stride: look at every N-th frame and interpolate between; a vision-language model chooses its own frames
         false_positive_rate: also say which episodes succeed, with at most this share of failed ones among them
+        examples: episodes that gvl is shown with their completion first, such as other/demos:0,3
+        goal: a picture of the task done, which gvl is shown too
+        price: dollars for a million prompt and completion tokens of a vision-language model, such as 0.15,0.60
+        dry_run: only say what it would take; nothing is sent or written
         install: also copy the progress table to the dataset's root, where lerobot finds it by itself
     """
     from headway.cli.score_default import score_default
     from headway.scoring import ScoreOptions
+    from headway.specs import make_estimator
+    from headway.vlm.estimator import VlmEstimator
 
     if stride < 1:
         raise InvalidValue(f"--stride must be at least 1, got {stride}")
@@ -72,7 +85,16 @@ def score(
     options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task.strip() or None, rename)
     if estimator:
         folder = out or default_out("scores", dataset, estimator)
-        scores = _score_with(estimator, source, folder, options, check_device(device), false_positive_rate)
+        vlm = VlmOptions(examples, goal, price)
+        judge = vlm.apply(make_estimator(estimator, check_device(device)), options.task)
+        if dry_run:
+            show_plan(source, judge, options, price)
+            return 0
+        scores = _score_with(judge, source, folder, options, false_positive_rate)
+        if isinstance(judge, VlmEstimator):
+            show_spent(judge, price)
+    elif dry_run or examples or goal or price:
+        raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")
     else:
         folder = out or default_out("scores", dataset)
         scores = score_default(source, folder, options, check_device(device), false_positive_rate)
@@ -83,13 +105,11 @@ def score(
 
 
 def _score_with(
-    spec: str, source: Source, folder: Path, options: "ScoreOptions", device: str, false_positive_rate: float
+    judge: Estimator, source: Source, folder: Path, options: "ScoreOptions", false_positive_rate: float
 ) -> Scores:
     from headway.cli.show_success import check_rate, tell_successes
     from headway.scoring import score as write_scores
-    from headway.specs import make_estimator
 
-    judge = make_estimator(spec, device)
     threshold = check_rate(false_positive_rate, judge) if false_positive_rate else None
     finished = (folder / RUN).exists()
     with Bar("scoring", "episode") as bar:

@@ -32,6 +32,7 @@ def train(
     cameras: CamerasOption = "",
     rename: RenameOption = "",
     episodes: EpisodesOption = "",
+    marks: Annotated[Path | None, tyro.conf.arg(metavar="MARKS")] = None,
     state: bool = False,
     encoder: Annotated[str, tyro.conf.arg(metavar="ENCODER")] = "tiny",
     text_encoder: Annotated[str, tyro.conf.arg(metavar="ENCODER")] = "ngrams",
@@ -52,6 +53,7 @@ def train(
     Args:
         out: folder of the new run
         folds: networks to train, each without its share of the episodes; 1 trains one on everything
+        marks: stages and success that headway label or headway annotate wrote, in place of the dataset's own
         state: show it the robot's state too
         encoder: of frames: tiny (trained with it), pixels, or a pretrained one by its folder or name; see headway fetch
         text_encoder: of instructions: ngrams, or a pretrained one by its folder or name
@@ -76,6 +78,8 @@ def train(
     if track not in ("", "trackio", "wandb"):
         raise InvalidValue(f"--track takes trackio or wandb, got {track!r}")
     sources = [open_source(dataset, cameras, rename) for dataset in datasets]
+    if marks is not None:
+        sources = see_marks(sources, marks)
     if (out / "config.json").exists():
         raise OutputError(f"{out} already holds a trained estimator; choose another folder with --out, or delete it")
     make_folder(out)
@@ -89,6 +93,15 @@ def train(
     print(f"trained; the run is {out}")
     print(f"next: headway score {datasets[0]} --estimator {name}:{out}")
     return 0
+
+
+def see_marks(sources: list[Source], marks: Path) -> list[Source]:
+    """The one source with the marks of a folder. Raises InvalidValue for several, DatasetError for another's marks."""
+    from headway_datasets.marks import read_marks, with_marks
+
+    if len(sources) != 1:
+        raise InvalidValue(f"--marks are of one dataset, got {len(sources)}; train on it alone, or install them first")
+    return [with_marks(sources[0], read_marks(marks))]
 
 
 def gather_tasks(sources: list[Source], chosen: str = "") -> list[TaskEpisodes]:

@@ -19,10 +19,10 @@ class Clip:
     """What is shown of one episode.
 
     Attributes:
-        pictures: the frames shown, in order of time; the first is the episode's first frame.
-        frames: int64 (pictures,), their numbers in the episode, rising from 0 to length - 1.
+        pictures: the frames shown, in order of time.
+        frames: int64 (pictures,), their numbers in the episode, rising.
         length: frames of the episode.
-        seconds: of the episode.
+        seconds: how long the episode lasts.
         instruction: what the robot was told to do.
         seed: tells episodes apart where something is drawn.
     """
@@ -38,12 +38,12 @@ class Clip:
         return f"Clip(pictures={len(self.pictures)} of {self.length} frames, instruction={self.instruction!r})"
 
 
-def take_clip(episode: Episode, count: int, camera: str | None = None) -> Clip:
-    """Decode an episode and keep `count` frames, evenly spread from its first to its last.
+def take_clip(episode: Episode, wanted: Array, camera: str | None = None) -> Clip:
+    """Decode an episode and keep some frames.
 
     Args:
         episode: with an instruction.
-        count: at least 2; an episode with fewer frames gives all it has.
+        wanted: int64 (pictures,), frame numbers, rising.
         camera: which one to look through; None for the first.
 
     Raises:
@@ -53,10 +53,8 @@ def take_clip(episode: Episode, count: int, camera: str | None = None) -> Clip:
     """
     if not episode.instruction:
         raise InvalidValue(f"episode {episode.index} has no instruction to judge it by; give one with --task")
-    wanted = evenly(len(episode), count)
     pictures = encode_frames(episode.camera(camera or next(iter(episode.cameras))), wanted)
-    seconds = len(episode) / episode.fps
-    return Clip(pictures, wanted, len(episode), seconds, episode.instruction, episode.index)
+    return Clip(pictures, wanted, len(episode), len(episode) / episode.fps, episode.instruction, episode.index)
 
 
 def evenly(length: int, count: int) -> Array:

@@ -1,5 +1,6 @@
 """What a method made of a clip, and what became of the replies it was made from."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,20 +59,23 @@ class VlmMethod(Protocol):
 
     Attributes:
         name: of the spec.
-        version: of its prompts; changes whenever a word of them does.
-        frames: pictures of an episode that it looks at.
-        questions: how many it asks of an episode.
+        version: of its prompts and settings; changes whenever a word or a number of them does.
     """
 
     @property
     def name(self) -> str: ...
     @property
     def version(self) -> str: ...
-    @property
-    def frames(self) -> int: ...
-    @property
-    def questions(self) -> int: ...
+
+    def looks_at(self, length: int, seconds: float) -> Array:
+        """Numbers of the frames it wants of an episode of `length` frames, int64, rising."""
+        ...
 
     async def judge(self, clip: Clip, model: ChatModel) -> Judgement:
         """Ask and read. A reply that cannot be read gives NaN and an outcome; NoReply is raised on."""
         ...
+
+
+def version_of(method: Any, *prompts: str) -> str:
+    """The version of a method: from its settings, which are a dataclass of plain values, and its prompts."""
+    return hashlib.sha256("\n".join([repr(method), *prompts]).encode()).hexdigest()[:12]

@@ -1,0 +1,120 @@
+"""A verifier: the expectation over a scale of letters, from the log-probabilities of the reply's first token.
+
+    R = 1 / (C K) sum_c sum_k sum_g p(v_g | pictures, c) phi(v_g)       (LLM-as-a-Verifier, arXiv 2607.05391)
+
+over C criteria, K repeats and G = 20 letters A to T with phi from 0 to 1, p taken over the letters alone. Asked of
+every prefix of the episode it is a curve, in [0, 1] without any minimum or maximum of the episode. An expectation
+does not tie as the one letter that a model would write does. What share of the probability was on letters at all is
+reported: where it is small the model did not understand, and a score that was not found is NaN, not a tie at one half.
+
+On purpose unlike the source: the reply begins with the letter, with no tag before it to prefill, which not every server
+can. The criterion stands last, so that a server's prefix cache holds the pictures for all criteria.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import numpy as np
+
+from headway.episodes import Array
+from headway.errors import InvalidValue
+from headway.vlm.chat import ChatModel, Part, Question, Text
+from headway.vlm.clip import Clip, evenly
+from headway.vlm.judgement import Judgement, Outcome, version_of
+from headway.vlm.logprobs import TOP, answer_probabilities, spellings
+from headway.vlm.topreward import prefix_parts
+
+LETTERS = "ABCDEFGHIJKLMNOPQRST"
+BEFORE = "The pictures show, in order of time, a robot at work on a task up to this moment."
+ASK = (
+    "\nThe task is: {instruction}. Judge the last picture on a scale of 20 letters from A to T: A means {worst}, T "
+    "means {best}, and the letters between them are even steps. Answer with one letter and nothing else."
+)
+# what A and what T mean
+CRITERIA: Mapping[str, tuple[str, str]] = {
+    "completion": ("nothing of the task has been done", "the whole task has been done"),
+    "goal": ("the objects are as far as can be from where the task wants them", "every object is where it should be"),
+    "remaining": ("everything is still to do", "nothing is left to do"),
+}
+# below this much probability on the letters a person is told
+LITTLE = 0.5
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """See the module.
+
+    Attributes:
+        frames: how many prefixes of an episode are judged.
+        criteria: C, how many of CRITERIA are asked, in their order.
+        repeats: K, each with a seed of its own; worth more than 1 only for servers whose answers differ.
+    """
+
+    frames: int = 15
+    criteria: int = len(CRITERIA)
+    repeats: int = 1
+    name: str = "verifier"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.criteria <= len(CRITERIA) or self.repeats < 1:
+            raise InvalidValue(
+                f"the verifier has 1 to {len(CRITERIA)} criteria and at least 1 repeat, got {self.criteria} and "
+                f"{self.repeats}"
+            )
+
+    @property
+    def version(self) -> str:
+        return version_of(self, BEFORE, ASK, str(CRITERIA))
+
+    def looks_at(self, length: int, seconds: float) -> Array:
+        return evenly(length, self.frames)
+
+    async def judge(self, clip: Clip, model: ChatModel) -> Judgement:
+        if not (await model.abilities()).logprobs:
+            raise InvalidValue(
+                f"{model.name} gives no log-probabilities, which the verifier lives on; use gvl or rubric there"
+            )
+        shape = (len(clip.pictures), self.criteria, self.repeats)
+        scores, mass = np.full(shape, np.nan), np.full(shape, np.nan)
+
+        async def ask(place: tuple[int, ...]) -> None:
+            prefix, criterion, repeat = place
+            parts = self.parts(clip, prefix + 1, list(CRITERIA)[criterion])
+            question = Question(parts, max_tokens=1, temperature=0, seed=repeat, top_logprobs=TOP)
+            letters = answer_probabilities(await model.ask(question), {letter: spellings(letter) for letter in LETTERS})
+            scores[place], mass[place] = expectation(letters)
+
+        async with anyio.create_task_group() as tasks:
+            for place in np.ndindex(*shape):
+                tasks.start_soon(ask, place)
+        return self._judgement(scores, mass)
+
+    def parts(self, clip: Clip, prefix: int, criterion: str) -> tuple[Part, ...]:
+        worst, best = CRITERIA[criterion]
+        asked = ASK.format(instruction=clip.instruction, worst=worst, best=best)
+        return (*prefix_parts(clip, prefix, BEFORE), Text(asked))
+
+    def _judgement(self, scores: Array, mass: Array) -> Judgement:
+        """From scores and mass (prefix, criterion, repeat); a prefix needs all of its scores."""
+        progress = scores.mean(axis=(1, 2))
+        missing = int(np.isnan(scores).sum())
+        outcomes = Counter({Outcome.READ: scores.size - missing, Outcome.NO_LOGPROBS: missing})
+        found = float(np.nanmean(mass)) if not np.isnan(mass).all() else 0.0
+        notes: dict[str, Any] = {"probability_on_letters": round(found, 4)}
+        if found < LITTLE:
+            notes["warning"] = "the model hardly answers with letters; its scores mean little"
+        reason = f"{missing} of {scores.size} questions found no letter of the scale" if missing else ""
+        spread = scores.std(axis=(1, 2)) if scores[0].size > 1 else None
+        return Judgement(progress, progress, spread, outcomes=+outcomes, reason=reason, notes=notes)
+
+
+def expectation(letters: Mapping[str, float]) -> tuple[float, float]:
+    """The expected place on the scale, in [0, 1], and the probability found on its letters; NaN where there is none."""
+    probabilities = np.array([letters.get(letter, 0.0) for letter in LETTERS])
+    mass = float(probabilities.sum())
+    if mass <= 0:
+        return float("nan"), mass
+    return float(probabilities @ np.linspace(0, 1, len(LETTERS)) / mass), mass

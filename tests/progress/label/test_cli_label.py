@@ -1,0 +1,152 @@
+"""`headway label` on the command line, and one line for what is wrong."""
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from filelock import FileLock
+
+from headway.episodes import Stage
+from headway.label.marks import Marks, marks_of
+from headway.label.server import listen
+from headway_datasets.lerobot_writer import write_dataset
+from headway_datasets.marks import read_marks, write_marks
+from headway_datasets.opening import open_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path, make_sliders):
+    """A LeRobot dataset that nobody marked."""
+    episodes = [replace(episode, stages=None, success=None, truth=None, kind=None) for episode in make_sliders(2)]
+    write_dataset(tmp_path / "toy", episodes)
+    return tmp_path / "toy"
+
+
+@pytest.fixture
+def marking(dataset, headway):
+    """Runs the command until `person` has done what a person does, then presses Ctrl-C; gives what was printed."""
+
+    def run(*options, person):
+        with listen(0) as own:
+            port = own.getsockname()[1]
+        address = f"http://127.0.0.1:{port}/"
+
+        def act():
+            try:
+                wait_for(address)
+                person(address)
+            finally:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with ThreadPoolExecutor(1) as pool:
+            acted = pool.submit(act)
+            done = headway("label", dataset.name, "--port", port, *options, cwd=dataset.parent)
+            acted.result()
+        return done
+
+    return run
+
+
+def wait_for(address):
+    for _ in range(500):
+        with suppress(URLError), urlopen(address, timeout=10):
+            return
+        time.sleep(0.02)
+
+
+def put(address, index, after):
+    body = json.dumps({"before": {"stages": [], "success": None}, "after": after}).encode()
+    request = Request(f"{address}episode/{index}.json", body, {"Content-Type": "application/json"}, method="PUT")
+    with urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_marks_are_kept_at_once_and_gone_on_with_and_ctrl_c_says_what_is_next(dataset, marking):
+    folder = dataset.parent / "marks" / "toy"
+
+    def first(address):
+        put(address, 1, {"stages": [["open", 0, 7]], "success": False})
+        assert read_marks(folder).episodes[1].stages == (Stage("open", 0, 7),), "while the page is still served"
+
+    def second(address):
+        put(address, 0, {"stages": [["pick", 3, 9]], "success": None})
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"{address}episode/9.json", timeout=10)
+
+    done = marking("--stages", "open;pick", person=first)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = marking(person=second)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("open http://127.0.0.1:")
+    assert lines[1] == "marks go to marks/toy, each as it is made: 1 of 2 episodes marked"
+    assert lines[-2:] == [
+        "marks are in marks/toy: 2 of 2 episodes marked",
+        "next: headway train sarm toy --marks marks/toy --out runs/toy",
+    ]
+    kept = read_marks(folder)
+    assert kept.stage_names == ("open", "pick")
+    assert {index: each.stages for index, each in kept.episodes.items()} == {
+        0: (Stage("pick", 3, 9),),
+        1: (Stage("open", 0, 7),),
+    }
+
+
+def test_one_marks_in_a_folder_and_on_a_port_at_a_time(dataset, headway):
+    folder = dataset.parent / "marks"
+    folder.mkdir()
+    with FileLock(folder / ".lock"):
+        done = headway("label", dataset, "--marks", folder, "--port", 0)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"headway: another headway label is marking in {folder}")
+    with listen(0) as own:
+        port = own.getsockname()[1]
+        done = headway("label", dataset, "--marks", folder, "--port", port)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"port {port} cannot be used" in done.stderr
+
+
+def test_marks_are_installed_when_asked(dataset, headway):
+    source = open_dataset(dataset)
+    marks = marks_of(source.episode(0), (Stage("open", 0, 7), Stage("pick", 7, 20)), True)
+    folder = dataset.parent / "mine"
+    write_marks(folder, Marks(("open", "pick"), {0: marks}, "person", source.fingerprint))
+    done = headway("label", dataset, "--marks", folder, "--install")
+    assert done.returncode == 0, done.stderr
+    assert open_dataset(dataset).episode(0).stages == marks.stages
+    assert read_marks(folder).fingerprint == open_dataset(dataset).fingerprint
+    assert headway("label", dataset, "--marks", folder, "--install").returncode == 0, "again, as it is"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--stages", "open;;pick"], "a stage has an empty name"),
+        (["--stages", "open;open"], "'open' is named twice"),
+        (["--port", "99999"], "--port must be from 0 to 65535"),
+        (["--proposed", "nowhere"], "nowhere holds no marks"),
+        (["--install"], "holds no marks"),
+        (["--replace"], "--replace belongs to --install"),
+        (["--cameras", "side"], "unknown camera 'side'"),
+        (["--marks", "model"], "holds the marks of gvl:model"),
+        (["--proposed", "other"], "frames, the marked one has 9"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(dataset, headway, options, words):
+    source = open_dataset(dataset)
+    write_marks(dataset.parent / "model", Marks(("open",), {}, "gvl:model", source.fingerprint))
+    other = replace(marks_of(source.episode(0), None, True), length=9)
+    write_marks(dataset.parent / "other", Marks(("open",), {0: other}, "gvl:model", "another"))
+    done = headway("label", dataset, *options, cwd=dataset.parent)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.startswith("headway: ")
+    assert done.stderr.count("\n") == 1
+    assert not (dataset.parent / "marks").exists()
