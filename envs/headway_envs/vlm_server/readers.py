@@ -58,8 +58,7 @@ class _Spot:
 
 def slider(picture: Array) -> float | None:
     """The red square that goes right along the top, then down along the right edge: half the way each."""
-    red, _, _ = _channels(picture)
-    rows, columns = np.nonzero(_is_red(picture) & (red > 200))
+    rows, columns = np.nonzero(_is_red(picture))
     height, width = picture.shape[:2]
     if len(rows) == 0:
         return None
@@ -94,7 +93,7 @@ def tidy_drawer(picture: Array) -> float | None:
     opened = _within((handle.bottom - _SHUT) / (_OPEN - _SHUT))
     at_handle = _within(1 - abs(hand.place - handle.place) / _REACH)
     held = cube is not None and abs(hand.place - cube.place) < _HELD
-    inside = cube is None or handle.left - 0.03 < cube.x < handle.right + 0.03
+    inside = cube is None or (handle.left - 0.03 < cube.x < handle.right + 0.03 and cube.y < handle.y)
     lies = cube is None or handle.y - cube.y < _LYING
     if inside and (lies or not held or opened < 0.9):
         return 1 - _CLOSING + _CLOSING * (at_handle + 1 - opened) / 2

@@ -7,9 +7,9 @@ checked end to end. It cannot know the true order of frames: it sees their label
 import asyncio
 import json
 import math
-import queue
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,37 +143,50 @@ def serving(script: Script = _PERFECT, port: int = 0) -> Iterator[PixelServer]:
     if not 0 <= port <= 65535:
         raise InvalidValue(f"a port is from 1 to 65535, or 0 for any that is free, got {port}")
     server = PixelServer(script)
-    started: queue.Queue[int | OSError] = queue.Queue()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=_run, args=(loop, server, port, started), name="pixel-server", daemon=True)
+    started: Future[_Running] = Future()
+    thread = threading.Thread(target=_run, args=(server, port, started), name="pixel-server", daemon=True)
     thread.start()
     try:
-        outcome = started.get()
-        if isinstance(outcome, OSError):
-            raise OutputError(f"cannot listen on {HOST}:{port}: {outcome.strerror}; choose another --port") from outcome
-        server.base_url = f"http://{HOST}:{outcome}/v1"
+        running = started.result()
+    except OSError as error:
+        raise OutputError(f"cannot listen on {HOST}:{port}: {error.strerror}; choose another --port") from error
+    server.base_url = f"http://{HOST}:{running.port}/v1"
+    try:
         yield server
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        running.loop.call_soon_threadsafe(running.ended.set)
         thread.join()
-        loop.close()
 
 
-def _run(
-    loop: asyncio.AbstractEventLoop, server: PixelServer, port: int, started: "queue.Queue[int | OSError]"
-) -> None:
-    asyncio.set_event_loop(loop)
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1)
+@dataclass(frozen=True)
+class _Running:
+    """How to reach a server's event loop from other threads."""
+
+    loop: asyncio.AbstractEventLoop
+    ended: asyncio.Event
+    port: int
+
+
+def _run(server: PixelServer, port: int, started: Future[_Running]) -> None:
     try:
-        loop.run_until_complete(runner.setup())
-        loop.run_until_complete(web.TCPSite(runner, HOST, port).start())
+        asyncio.run(_listen(server, port, started))
+    finally:
+        started.cancel()  # whatever went wrong before it started: nobody waits for ever
+
+
+async def _listen(server: PixelServer, port: int, started: Future[_Running]) -> None:
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    ended = asyncio.Event()
+    try:
+        await web.TCPSite(runner, HOST, port).start()
     except OSError as error:
-        started.put(error)
+        started.set_exception(error)
     else:
-        started.put(runner.addresses[0][1])
-    loop.run_forever()
-    loop.run_until_complete(runner.cleanup())
-    loop.run_until_complete(loop.shutdown_default_executor())
+        started.set_result(_Running(asyncio.get_running_loop(), ended, runner.addresses[0][1]))
+        await ended.wait()
+    finally:
+        await runner.cleanup()
 
 
 def _understood(body: bytes) -> Asked:

@@ -144,7 +144,7 @@ async def _annotate_episode(
         raise InvalidValue(f"episode {episode.index} has no instruction to judge it by; give one with --task")
     frames = next(iter(episode.cameras.values()))
 
-    async def look(wanted: Array) -> tuple[Picture, ...]:
+    async def look(wanted: Array) -> "tuple[Picture, ...]":
         return await anyio.to_thread.run_sync(encode_frames, frames, wanted)
 
     return await ask(annotator, told, len(episode), look, model)

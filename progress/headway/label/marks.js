@@ -9,7 +9,8 @@ function boundariesOf(stages, names, length) {
     if (end < length) found.push({ frame: end, stage: null });
   }
   // where one stage ends and the next begins, only the beginning counts
-  return tidy(found.filter((each) => each.stage !== null || !found.some((other) => other.frame === each.frame && other.stage !== null)));
+  const begun = new Set(stages.map(([, start]) => start));
+  return tidy(found.filter(({ frame, stage }) => stage !== null || !begun.has(frame)));
 }
 
 function stagesOf(boundaries, names, length) {
@@ -65,10 +66,12 @@ function agreed(row) {
 
 // The row one of whose boundaries is nearest to a frame, or null.
 function nearestRow(rows, frame) {
-  const distance = (row) => Math.min(...[row.own, row.proposed].filter(Boolean).map((each) => Math.abs(each.frame - frame)));
+  const frames = (row) => [row.own, row.proposed].filter(Boolean).map((each) => each.frame);
+  const distance = (row) => Math.min(...frames(row).map((each) => Math.abs(each - frame)));
   return rows.reduce((best, row) => (best === null || distance(row) < distance(best) ? row : best), null);
 }
 
 function nearest(boundaries, frame) {
-  return boundaries.reduce((best, each) => (best === null || Math.abs(each.frame - frame) < Math.abs(best.frame - frame) ? each : best), null);
+  const distance = (each) => Math.abs(each.frame - frame);
+  return boundaries.reduce((best, each) => (best === null || distance(each) < distance(best) ? each : best), null);
 }

@@ -109,6 +109,10 @@ function turn(direction, wanted = () => true) {
   tell(direction > 0 ? "no further episode" : "this is the first episode");
 }
 
+function unmarked(entry) {
+  return !entry.marked;
+}
+
 function play() {
   if (state.timer) { pause(); return; }
   if (state.frame === state.episode.length - 1) goTo(0);
@@ -155,7 +159,9 @@ function answered(episode, latest, all) {
 function begin(stage) {
   const own = withBegun(state.own, state.frame, stage);
   if (JSON.stringify(own) === JSON.stringify(state.own)) {
-    tell(stage === null ? "nothing is marked here already" : `${state.dataset.stages[stage]} runs here already; move its boundary with − and +`);
+    const name = state.dataset.stages[stage];
+    const words = `${name} runs here already; move its boundary with − and +`;
+    tell(stage === null ? "nothing is marked here already" : words);
     return;
   }
   change(own);
@@ -191,7 +197,8 @@ function accept(row) {
     const others = state.own.filter((each) => each !== row.own);
     change(withBegun(others, row.proposed.frame, row.stage));
   }
-  const next = state.rows.find((each) => !agreed(each) && each.proposed.frame >= row.proposed.frame) || state.rows.find((each) => !agreed(each));
+  const open = state.rows.filter((each) => !agreed(each));
+  const next = open.find((each) => each.proposed.frame >= row.proposed.frame) || open[0];
   goTo(next ? next.proposed.frame : row.proposed.frame);
   if (!next) tell("all proposed boundaries are agreed on");
 }
@@ -205,141 +212,13 @@ function acceptCurrent() {
 
 function acceptAll() {
   const { episode } = state;
-  if (!episode.proposed && !state.own.length && episode.marks.success === null) { tell("there is nothing to accept"); return; }
+  if (!episode.proposed && !state.own.length && episode.marks.success === null) {
+    tell("there is nothing to accept");
+    return;
+  }
   const proposed = episode.proposed || {};
   change(state.proposed || state.own, proposed.success ?? episode.marks.success);
 }
-
-// ---- drawing
-
-function draw() {
-  const { episode, own, proposed } = state;
-  state.rows = pairs(own, proposed || []);
-  timeline.draw(episode.length, own, proposed, state.dataset.proposedBy);
-  timeline.at(state.frame);
-  boundaries.draw(episode.index, state.rows, Boolean(proposed));
-  drawHeading();
-  drawOutcome();
-  drawCurrent();
-}
-
-function drawHeading() {
-  const { episode } = state;
-  const unconfirmed = !episode.marked && (state.own.length || episode.marks.success !== null);
-  byId("heading").replaceChildren(
-    make("h2", {}, `Episode ${episode.index}`),
-    episode.instruction ? make("p", {}, "“", make("bdi", {}, episode.instruction), "”") : "",
-    make("span", { class: `badge ${episode.marked ? "good" : ""}` }, episode.marked ? "marked" : unconfirmed ? "as the dataset has it; shift+a confirms" : "not marked yet"));
-}
-
-function drawCurrent() {
-  const row = nearestRow(state.rows, state.frame);
-  boundaries.current(state.rows.indexOf(row));
-  const running = state.own.findLast((each) => each.frame <= state.frame);
-  const stage = running ? running.stage : null;
-  document.querySelectorAll("#stages button").forEach((button) => {
-    button.setAttribute("aria-pressed", button.dataset.stage === String(stage));
-  });
-}
-
-function drawTransport() {
-  const { episode, frame } = state;
-  byId("play").firstChild.textContent = state.timer ? "pause" : "play";
-  byId("frame").textContent = `frame ${frame} of ${episode.length - 1} · ${(frame / episode.fps).toFixed(2)} s`;
-}
-
-function drawOutcome() {
-  const { marks, proposed } = state.episode;
-  byId("success").setAttribute("aria-pressed", marks.success === true);
-  byId("failure").setAttribute("aria-pressed", marks.success === false);
-  byId("accept").hidden = !proposed;
-  const said = proposed && proposed.success !== null ? `Proposed: ${proposed.success ? "success" : "failure"}. ` : "";
-  const first = state.dataset.stages.length ? "Go to the frame at which a stage begins and press its digit; 0 where the last one is over." : "No stages are named: only success can be marked. Start again with --stages \"open;pick;place\" for stages.";
-  byId("hint").textContent = said + (state.own.length ? "" : first);
-}
-
-function drawList() {
-  const { episodes } = state.dataset;
-  const marked = episodes.filter((each) => each.marked).length;
-  byId("progress").value = marked / Math.max(1, episodes.length);
-  byId("count").textContent = `${marked} of ${episodes.length} episodes marked`;
-  const items = episodes.map((each) => {
-    const current = state.episode && each.index === state.episode.index;
-    const sign = !each.marked ? "·" : each.success === null ? "✓" : each.success ? "✓ success" : "✓ failure";
-    return make("li", {}, make("button", { type: "button", class: each.marked ? "marked" : "", "aria-current": current ? "true" : null, onclick: () => open(each.index) }, `${each.index}`, make("span", {}, sign)));
-  });
-  const list = byId("episodes");
-  const scrolled = list.scrollTop;
-  list.replaceChildren(...items);
-  list.scrollTop = scrolled;
-  const current = list.querySelector("[aria-current]");
-  if (current) list.scrollTop = clamp(list.scrollTop, current.offsetTop + current.offsetHeight - list.clientHeight, current.offsetTop);
-}
-
-function control(text, key, act, attributes = {}) {
-  return make("button", { type: "button", onclick: (event) => { event.currentTarget.blur(); act(); }, ...attributes }, make("span", {}, text), make("kbd", {}, key));
-}
-
-function drawButtons() {
-  byId("transport").append(
-    control("play", "space", play, { id: "play" }), control("−10", "⇧←", () => step(-10)), control("−1", "←", () => step(-1)),
-    control("+1", "→", () => step(1)), control("+10", "⇧→", () => step(10)), control("previous boundary", "↑", () => jump(-1)), control("next boundary", "↓", () => jump(1)),
-    make("output", { id: "frame" }));
-  const { stages } = state.dataset;
-  byId("stages").append(
-    ...stages.map((name, i) => control(name, i < 9 ? String(i + 1) : "click", () => begin(i), { class: stageClass(i), "data-stage": i })),
-    ...(stages.length ? [control("nothing", "0", () => begin(null), { "data-stage": "null" }), control("remove boundary", "x", remove)] : []));
-  byId("outcome").append(
-    control("success", "s", () => judge(true), { id: "success" }), control("failure", "f", () => judge(false), { id: "failure" }),
-    control("undo", "u", undo), control("accept all", "⇧a", acceptAll, { id: "accept" }),
-    control("previous", "p", () => turn(-1)), control("next", "n", () => turn(1)), control("next unmarked", "m", () => turn(1, (each) => !each.marked)));
-  for (const [keys, words] of HELP) byId("keys").append(make("div", {}, make("dt", {}, ...keys.map((key) => make("kbd", {}, key))), make("dd", {}, words)));
-}
-
-// ---- keys
-
-const HELP = [
-  [["space"], "play or pause"], [["←", "→"], "one frame; with shift ten"], [["home", "end"], "first and last frame"], [["↑", "↓"], "boundary before and after"],
-  [["1", "…", "9"], "this stage begins at this frame; it may come again"], [["0"], "nothing of the task from this frame on"], [["x"], "remove the boundary at this frame"],
-  [["−", "+"], "move the nearest boundary of yours by a frame"], [["a"], "accept the proposed boundary nearest to this frame, and go to the next"],
-  [["⇧a"], "accept all that is proposed, or confirm what is shown"], [["s"], "success; again takes it back"], [["f"], "failure; again takes it back"], [["u"], "undo"],
-  [["n", "p"], "next and previous episode"], [["m"], "next episode that is not marked"],
-];
-
-const HELD = { // may be held down
-  ArrowLeft: (event) => step(event.shiftKey ? -10 : -1), ArrowRight: (event) => step(event.shiftKey ? 10 : 1),
-  "-": () => nudge(nearest(state.own, state.frame), -1), "+": () => nudge(nearest(state.own, state.frame), 1), "=": () => nudge(nearest(state.own, state.frame), 1),
-  ArrowUp: () => jump(-1), ArrowDown: () => jump(1),
-};
-
-const PRESSED = {
-  " ": play, Home: () => step(-state.frame), End: () => step(state.episode.length), x: remove, Delete: remove, a: acceptCurrent, A: acceptAll,
-  s: () => judge(true), f: () => judge(false), u: undo, n: () => turn(1), p: () => turn(-1), m: () => turn(1, (each) => !each.marked),
-};
-
-function digitOf(event) {
-  if (/^[0-9]$/.test(event.key)) return Number(event.key);
-  // where digits need shift, their keys do without
-  const match = /^Digit([0-9])$/.exec(event.code);
-  return match && !event.shiftKey ? Number(match[1]) : null;
-}
-
-function actionOf(event) {
-  if (HELD[event.key]) return HELD[event.key];
-  const letter = event.key.length === 1 && !event.shiftKey ? event.key.toLowerCase() : event.key;
-  if (PRESSED[letter]) return event.repeat ? () => {} : PRESSED[letter];
-  const digit = digitOf(event);
-  if (digit === null || digit > state.dataset.stages.length) return null;
-  return event.repeat ? () => {} : () => begin(digit === 0 ? null : digit - 1);
-}
-
-document.addEventListener("keydown", (event) => {
-  if (!state.episode || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("summary")) return;
-  const action = actionOf(event);
-  if (!action) return;
-  event.preventDefault();
-  action(event);
-});
 
 window.addEventListener("hashchange", () => {
   const index = Number(location.hash.slice(1));

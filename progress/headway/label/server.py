@@ -15,7 +15,7 @@ from headway.label.desk import Changed, Desk
 from headway.label.films import Films, NotYet
 
 HOST = "127.0.0.1"
-SCRIPTS = ("marks.js", "pictures.js", "timeline.js", "boundaries.js", "saving.js", "page.js")
+SCRIPTS = ("marks.js", "pictures.js", "timeline.js", "boundaries.js", "saving.js", "drawing.js", "keys.js", "page.js")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

@@ -17,7 +17,8 @@ function makeTimeline(place, names, seek) {
     const parts = boundaries.map(({ frame, stage }, i) => {
       const end = i + 1 < boundaries.length ? boundaries[i + 1].frame : length;
       if (stage === null) return null;
-      const part = make("span", { class: stageClass(stage), title: `${names[stage]}: frames ${frame} to ${end - 1}` }, make("b", {}, `${stage + 1} `, make("bdi", {}, names[stage])));
+      const words = make("b", {}, `${stage + 1} `, make("bdi", {}, names[stage]));
+      const part = make("span", { class: stageClass(stage), title: `${names[stage]}: frames ${frame} to ${end - 1}` }, words);
       part.style.left = share(frame);
       part.style.width = share(end - frame);
       return part;

@@ -187,7 +187,7 @@ def test_a_pixel_short_of_the_end_is_still_a_5_and_three_are_not(asker, make_sli
     frames = list(make_slider(seconds=10).camera("top"))
     with serving() as server:
         for pixels, score in ((1, 5), (3, 4)):
-            short = next(frame for frame in frames if slider(frame) == 1 - pixels / 48)
+            short = next(frame for frame in frames if round(48 * slider(frame)) == 48 - pixels)
             assert say["content"](asker(server).prefix([frames[0], short], SCORE)).endswith(f"ANSWER: {score}")
 
 
