@@ -1,5 +1,6 @@
 """`headway weights`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ import numpy as np
 import tyro
 
 from headway.cli.options import DatasetArgument, open_source
+from headway.episodes import Array
 from headway.errors import DatasetError
 from headway.signals.weights import LOOK_AHEAD, at_ceiling, awr, gains, rabc, topreward, write_weights
 from headway.tables import read_scores
@@ -42,7 +44,8 @@ def weights(
         raise DatasetError(f"{scores} holds the scores of another dataset ({read.run['dataset']['path']})")
     column = {name: read.frames[name].to_numpy() for name in ("index", "episode_index", "progress_sparse")}
     gain = gains(column["progress_sparse"], column["episode_index"], look_ahead)
-    weight = {"rabc": rabc, "awr": awr, "topreward": topreward}[scheme](gain)
+    schemes: dict[str, Callable[[Array], Array]] = {"rabc": rabc, "awr": awr, "topreward": topreward}
+    weight = schemes[scheme](gain)
     known = weight[~np.isnan(weight)]
     if not known.size:
         raise DatasetError(f"{scores} holds no progress to weight by; its episodes.parquet says why in `reason`")

@@ -104,7 +104,9 @@ def test_boundaries_are_jumped_to_moved_and_removed(page, serve, unmarked):
     assert served.stages() == [("right", 0, 12), ("down", 12, len(unmarked[0]))]
     press(page, "ArrowUp", "-")
     assert frame(page) == 0, "a boundary stays within the episode"
-    press(page, "ArrowDown", "x")
+    press(page, "ArrowDown", *["ArrowRight"] * 3, "1", "ArrowUp", *["+"] * 5)
+    assert frame(page) == 14, "and before the next, at 15"
+    press(page, "x")
     saved(page)
     assert served.stages() == [("right", 0, len(unmarked[0]))]
 
