@@ -16,7 +16,7 @@ from headway.label.marks import EpisodeMarks, Marks, marks_of
 from headway.source import Source
 from headway_datasets import lerobot_layout as layout
 from headway_datasets.lerobot_meta import read_parquet
-from headway_datasets.lerobot_parts import ANNOTATION, _annotation
+from headway_datasets.lerobot_parts import ANNOTATION, annotation_columns
 from headway_datasets.lerobot_v3 import LeRobotV3
 from headway_datasets.marks import PREFIX, check_same, proportions
 
@@ -124,7 +124,7 @@ def _write_rows(dataset: LeRobotV3, said: Mapping[int, EpisodeMarks]) -> None:
 
 def _with_columns(table: pa.Table, said: Mapping[int, EpisodeMarks], with_success: bool) -> pa.Table:
     rows = [said[index] for index in table["episode_index"].to_pylist()]
-    values = [_annotation(layout.SPARSE, each.stages, each.fps) for each in rows]
+    values = [annotation_columns(layout.SPARSE, each.stages, each.fps) for each in rows]
     # lerobot's annotator keeps the older columns too, and some of its readers look there
     older = [""] if layout.SUBTASK_NAMES in table.column_names else []
     for prefix in (PREFIX, *older):

@@ -218,7 +218,7 @@ class EpisodeTable:
         }
         marks = {layout.SPARSE: episode.stages, layout.DENSE: episode.dense_stages}
         for granularity, stages in marks.items():
-            own |= _annotation(granularity, stages, episode.fps)
+            own |= annotation_columns(granularity, stages, episode.fps)
         self._rows.append({**own, **row, **found})
         if len(self._rows) >= ROWS_IN_BATCH:
             self._flush()
@@ -241,7 +241,7 @@ class EpisodeTable:
         self._rows.clear()
 
 
-def _annotation(granularity: str, stages: tuple[Stage, ...] | None, fps: float) -> dict[str, list[Any]]:
+def annotation_columns(granularity: str, stages: tuple[Stage, ...] | None, fps: float) -> dict[str, list[Any]]:
     """lerobot's columns of stages: frames from the episode's start, and the same in seconds; none when unmarked."""
     if stages is None:
         return {}

@@ -24,7 +24,7 @@ from headway.source import Source
 from headway_datasets import lerobot_layout as layout
 from headway_datasets.annotation import declared_proportions, stages_from_marks
 from headway_datasets.lerobot_meta import read_parquet
-from headway_datasets.lerobot_parts import ANNOTATION, _annotation
+from headway_datasets.lerobot_parts import ANNOTATION, annotation_columns
 
 ABOUT = "marks.json"
 EPISODES = "episodes.parquet"
@@ -163,7 +163,7 @@ def _row(index: int, marks: EpisodeMarks) -> dict[str, Any]:
         "fps": marks.fps,
         "recording": marks.recording,
         "success": marks.success,
-        **_annotation(layout.SPARSE, marks.stages, marks.fps),
+        **annotation_columns(layout.SPARSE, marks.stages, marks.fps),
     }
 
 

@@ -125,6 +125,20 @@ def test_another_instruction_and_examples_reach_the_model(headway, demos, server
     assert "--examples and --goal are for gvl" in refused.stderr
 
 
+def test_what_a_method_remarks_is_told_and_kept(headway, demos, server, tmp_path):
+    for method, words in (
+        ("topreward", "form: after a chat template, weaker than the exact one"),
+        ("verifier", "probability on letters: 0.97"),
+    ):
+        out = tmp_path / method
+        done = headway(
+            "score", demos, "--estimator", spec(server, method, "?frames=4"), "--episodes", "0", "--out", out
+        )
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
+        assert set(read_scores(out).run["facts"]["notes"]) == {words.partition(":")[0].replace(" ", "_")}
+
+
 @pytest.mark.parametrize(
     ("estimator", "words"),
     [

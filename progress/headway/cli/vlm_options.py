@@ -101,6 +101,8 @@ def show_spent(estimator: "VlmEstimator", price: str) -> None:
     if prices:
         words += f", ${money(spent.prompt_tokens, spent.completion_tokens, prices):.2f}"
     print(words)
+    for name, value in estimator.remarks().items():
+        print(f"{name.replace('_', ' ')}: {value}")
     unread = {name: times for name, times in estimator.outcomes.items() if name != "read"}
     if unread:
         print("replies that gave no number: " + ", ".join(f"{name} {times}" for name, times in unread.items()))

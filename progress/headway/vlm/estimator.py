@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -32,6 +32,7 @@ class VlmEstimator:
         model: whom it asks.
         examples: the recordings that the model is shown with their completion.
         outcomes: what became of all replies so far.
+        notes: what the method remarked, episode by episode.
     """
 
     name: str
@@ -39,6 +40,7 @@ class VlmEstimator:
     model: ChatModel
     examples: frozenset[str] = frozenset()
     outcomes: Counter[str] = field(default_factory=Counter, compare=False)
+    notes: list[Mapping[str, Any]] = field(default_factory=list, compare=False)
     _portal: BlockingPortalProvider = field(default_factory=BlockingPortalProvider, compare=False)
     _lock: Lock = field(default_factory=Lock, compare=False)
 
@@ -59,7 +61,23 @@ class VlmEstimator:
     def facts(self) -> dict[str, Any]:
         """What a table of its scores should tell: prompt version, what was spent, and what became of the replies."""
         spent = {name: round(value, 3) for name, value in asdict(self.model.spent).items()}
-        return {"prompt_version": self.method.version, "spent": spent, "outcomes": dict(self.outcomes)}
+        return {
+            "prompt_version": self.method.version,
+            "spent": spent,
+            "outcomes": dict(self.outcomes),
+            "notes": self.remarks(),
+        }
+
+    def remarks(self) -> dict[str, Any]:
+        """The notes of all episodes in one: the mean of numbers, and texts that differ one after another."""
+        values: dict[str, list[Any]] = {}
+        for notes in self.notes:
+            for name, value in notes.items():
+                values.setdefault(name, []).append(value)
+        return {
+            name: "; ".join(dict.fromkeys(found)) if isinstance(found[0], str) else round(float(np.mean(found)), 4)
+            for name, found in values.items()
+        }
 
     def estimate(self, episodes: Iterable[Episode], stride: int = 1) -> Iterator[ProgressCurve]:
         """See Estimator. Raises NoReply when the model cannot be had, InvalidValue without an instruction."""
@@ -70,6 +88,7 @@ class VlmEstimator:
                 judgement = portal.call(self.method.judge, clip, self.model)
             with self._lock:
                 self.outcomes.update({outcome.value: times for outcome, times in judgement.outcomes.items()})
+                self.notes.append(judgement.notes)
             curve = to_curve(clip, judgement, self.fingerprint)
             yield replace(curve, in_sample=episode.recording in self.examples)
 

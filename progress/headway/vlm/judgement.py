@@ -39,7 +39,8 @@ class Judgement:
         success: float (pictures,), probability that the task is done.
         outcomes: how often each came up.
         reason: why values are missing, one line; empty when none is.
-        notes: what else a person would want to know, such as the probability found on the scale's letters.
+        notes: what else a person would want to know, such as the probability found on the scale's letters; texts and
+            numbers.
     """
 
     progress: Array

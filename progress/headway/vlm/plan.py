@@ -1,5 +1,6 @@
 """What a run would cost, before it is paid for."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,7 +53,7 @@ class _Counter:
 def plan_one(estimator: VlmEstimator, episode: Episode) -> Plan:
     """What judging one episode takes: its questions are made, and none is sent."""
     counter: Any = _Counter()
-    list(replace(estimator, model=counter, outcomes=type(estimator.outcomes)()).estimate([episode]))
+    list(replace(estimator, model=counter, outcomes=Counter(), notes=[]).estimate([episode]))
     plan: Plan = counter.plan
     return plan
 

@@ -76,7 +76,7 @@ class TopReward:
         if isinstance(model, PrefixModel):
             true, false, form = *await self._exact(clip, model), "exact"
         else:
-            true, false, form = *await self._asked(clip, model), "after a chat template"
+            true, false, form = *await self._asked(clip, model), "after a chat template, weaker than the exact one"
         known = true > 0
         raw = np.where(known, np.log(np.where(known, true, 1)), np.nan)
         progress = np.where(known, true / np.where(known, true + false, 1), np.nan)
