@@ -19,6 +19,7 @@ import anyio
 import numpy as np
 import torch
 import tyro
+from scipy import stats
 from tqdm import tqdm
 
 from headway import controls
@@ -43,7 +44,7 @@ from headway.vlm.topreward import AFTER, BEFORE
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
 from headway_envs.tiny_vlms import save_tiny_vlm
-from headway_envs.vlm_server import serving
+from headway_envs.vlm_server import READERS, serving
 from headway_envs.vlm_server.broken_gvl import BROKEN
 from headway_envs.vlm_server.script import Manner, Script
 
@@ -192,14 +193,25 @@ def fault_row(words: str, method: Gvl, experts: Sequence[Episode], url: str) -> 
     curves = list(estimator.estimate(experts))
     found: OrderSummary = summarise_order([curve.values[curve.looked_at] for curve in curves])
     frames = len(experts) * method.frames
+    against = [seen_order(episode, curve) for episode, curve in zip(experts, curves, strict=True)]
     return {
         "fault": words,
+        "order, against what it saw": _number(float(np.mean(against))),
         "VOC of experts": _number(found.known),
         "refused as 0": _number(found.refused_as_zero),
         "refused as -1": _number(found.refused_as_minus_one),
         "frames read": f"{estimator.outcomes['read'] / frames:.0%}",
         "MAE to truth": agreement(experts, curves)["MAE to truth"],
     }
+
+
+def seen_order(episode: Episode, curve: ProgressCurve) -> float:
+    """Spearman correlation of a curve with what the server's reader sees in the same frames; NaN without a curve."""
+    seen = np.array([READERS[TASK](picture) for picture in next(iter(episode.cameras.values()))], float)
+    # it counts from the first frame, and in whole percent
+    counted = np.round(100 * (seen - seen[0]) / (1 - seen[0])).clip(0, 100)
+    both = curve.looked_at & ~np.isnan(counted)
+    return float(stats.spearmanr(curve.values[both], counted[both]).statistic) if both.sum() > 1 else float("nan")
 
 
 def speed_rows(episode: Episode, args: Args) -> list[dict[str, str]]:

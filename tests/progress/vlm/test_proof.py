@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from headway.errors import InvalidValue
 from headway.metrics.order import summarise_order, value_order_correlation
@@ -22,7 +23,7 @@ from headway.vlm.rubric import Rubric
 from headway.vlm.success_question import SuccessQuestion
 from headway.vlm.topreward import TopReward
 from headway.vlm.verifier import Verifier
-from headway_envs.vlm_server import serving
+from headway_envs.vlm_server import READERS, serving
 from headway_envs.vlm_server.broken_gvl import BROKEN
 from headway_envs.vlm_server.script import Fault, Manner, Script
 from headway_envs.vlm_server.server import PixelServer
@@ -67,6 +68,33 @@ def test_shuffled_frames_come_back_in_their_true_order_at_every_seed(server, ris
     assert curve.looked_at.sum() == FRAMES
     assert order(curve) == 1
     assert np.abs(curve.values - rising.truth.progress).max() < 0.03
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """An expert's and a failing episode of a MuJoCo task."""
+    from headway.episodes import ArrayFrames, Episode
+    from headway_envs.recording import Recorder, RecordingOptions
+
+    recorder = Recorder("push-to-goal", RecordingOptions())
+    made = [recorder.record(3, "expert"), recorder.record(4, "near-miss")]
+    recorder.close()
+    return [
+        Episode(number, 0, each.fps, {"front": ArrayFrames(each.frames["front"])}, instruction="push it to the goal")
+        for number, each in enumerate(made)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_simulated_episodes_it_gives_back_what_the_server_saw_at_every_seed(server, simulated, seed):
+    estimator = VlmEstimator("gvl", Gvl(30, 1, seed=seed), OpenAIModel("push-to-goal", server.base_url))
+    for episode, curve in zip(simulated, estimator.estimate(simulated), strict=True):
+        seen = np.array([READERS["push-to-goal"](picture) for picture in episode.cameras["front"]])
+        counted = np.round(100 * np.clip((seen - seen[0]) / (1 - seen[0]), 0, 1)) / 100
+        looked_at = curve.looked_at
+        assert looked_at.sum() == 30
+        assert curve.values[looked_at] == pytest.approx(counted[looked_at], abs=1e-6)
+        assert stats.spearmanr(curve.values[looked_at], counted[looked_at]).statistic == pytest.approx(1)
 
 
 def test_a_reversed_video_comes_back_reversed(server, rising):
