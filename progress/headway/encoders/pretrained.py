@@ -179,8 +179,10 @@ def load_processor(folder: Path, name: str, video: bool) -> Any:
         ) from error
 
 
-def load_tower(folder: Path, name: str, network: str, part: str | None = None) -> Any:
-    """Load a network of transformers, or one tower of two, in float32, frozen. Raises CheckpointError."""
+def load_tower(
+    folder: Path, name: str, network: str, part: str | None = None, dtype: torch.dtype = torch.float32
+) -> Any:
+    """Load a network of transformers, or one tower of two, frozen. Raises CheckpointError."""
     try:
         with quiet():
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -195,7 +197,7 @@ def load_tower(folder: Path, name: str, network: str, part: str | None = None) -
                 local_files_only=True,
                 use_safetensors=True,
                 output_loading_info=True,
-                dtype=torch.float32,
+                dtype=dtype,
             )
     except DAMAGED as error:
         if not any(folder.glob("*.safetensors")):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import transformers
 
-from headway.encoders.pretrained import DAMAGED, again, find_model, quiet, supported_type
+from headway.encoders.pretrained import DAMAGED, again, find_model, load_tower, quiet, supported_type
 from headway.episodes import Array
 from headway.errors import CheckpointError, InvalidValue
 from headway.vlm.chat import NoReply, Part, Picture, Text
@@ -125,7 +125,8 @@ def load_model(name: str, device: str) -> LoadedModel:
     folder = find_model(name)
     kind = KINDS[supported_type(folder, name, KINDS, "vision-language model that is run here")]
     processor = _load_processor(folder, name, kind)
-    network = _load_network(folder, name, torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32)
+    dtype = torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
+    network = load_tower(folder, name, "AutoModelForImageTextToText", dtype=dtype)
     # transformers makes an empty tokenizer out of nothing where its files are missing
     if processor.image_token_id != network.config.image_token_id:
         raise CheckpointError(f"{name} lacks its tokenizer, or has that of another model; {again(name)}")
@@ -163,29 +164,3 @@ def _load_processor(folder: Path, name: str, kind: Kind) -> Any:
     if processor.chat_template is None:
         raise CheckpointError(f"{name} has no chat template, so it takes no questions; take its `Instruct` version")
     return processor
-
-
-def _load_network(folder: Path, name: str, dtype: torch.dtype) -> Any:
-    maker: Any = transformers.AutoModelForImageTextToText
-    try:
-        with quiet():
-            network, report = maker.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-                dtype=dtype,
-            )
-    except DAMAGED as error:
-        if not any(folder.glob("*.safetensors")):
-            raise CheckpointError(
-                f"{name} holds no weights as .safetensors, the only kind read; {again(name)}"
-            ) from error
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"the weights of {name} cannot be loaded ({reason[:200]}); {again(name)}") from error
-    # transformers draws weights that the file lacks at random
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CheckpointError(f"the weights of {name} lack {len(missing)} parts, such as {missing[0]}; {again(name)}")
-    return network.eval().requires_grad_(False)
