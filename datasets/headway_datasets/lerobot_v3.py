@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -62,6 +63,7 @@ class LeRobotV3:
         self.stage_names = self._order(self._stages, declared)
         self.dense_stage_names = self._order(self._dense_stages, self._meta.proportions[layout.DENSE])
         self._tables: dict[Path, pa.Table] = {}
+        self._lock = Lock()
         try:
             self.fingerprint = fingerprint(self.root, self._meta.files())
         except OSError as error:
@@ -120,11 +122,13 @@ class LeRobotV3:
 
     def _table(self, path: Path) -> pa.Table:
         """A data file without its pictures; the last few are kept, as episodes are mostly read in order."""
-        if path not in self._tables:
-            if len(self._tables) >= TABLES_KEPT:
-                del self._tables[next(iter(self._tables))]
-            self._tables[path] = read_parquet(path, COLUMNS.__contains__)
-        return self._tables[path]
+        # several threads score at once where an estimator waits for a server
+        with self._lock:
+            if path not in self._tables:
+                if len(self._tables) >= TABLES_KEPT:
+                    del self._tables[next(iter(self._tables))]
+                self._tables[path] = read_parquet(path, COLUMNS.__contains__)
+            return self._tables[path]
 
     def _instruction(self, columns: pa.Table, path: Path) -> str | None:
         task = columns["task_index"][0].as_py()

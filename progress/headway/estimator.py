@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from headway.episodes import Array, Episode, ProgressCurve
 
@@ -67,6 +67,26 @@ class Stream(Protocol):
 
     def push(self, frames: Mapping[str, Array], time: float, state: Array | None = None) -> Reading:
         """Take the newest picture of each camera, uint8 RGB (height, width, 3), and say how far along it is."""
+        ...
+
+
+@runtime_checkable
+class Waiting(Estimator, Protocol):
+    """An estimator that waits for something else, such as a server, and costs something.
+
+    Attributes:
+        at_once: how many episodes it is worth judging at the same time, each in a thread of its own.
+    """
+
+    @property
+    def at_once(self) -> int: ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a table should tell of it: what it has spent so far, and what came of it. Plain JSON."""
+        ...
+
+    def stop(self) -> None:
+        """Give up what is under way, at once."""
         ...
 
 

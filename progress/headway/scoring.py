@@ -2,6 +2,7 @@
 
 import json
 import platform
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from headway.controls import missing_curve
 from headway.errors import InvalidValue, OutputError, VideoError
-from headway.estimator import Estimator
+from headway.estimator import Estimator, Waiting
 from headway.files import make_folder, write_json
 from headway.signals.summary import summarise
 from headway.source import Source
@@ -85,31 +87,53 @@ def score(
     parts = _open_parts(out, identity)
     wanted = source.episode_indices if options.episodes is None else options.episodes
     started = time.monotonic()
-    on_episode(0, len(wanted))
-
-    def score_one(index: int) -> None:
-        part = parts / f"episode-{index:06d}.parquet"
-        if not _is_whole(part):
-            _score_episode(source, estimator, options, index, part)
-
-    # one that waits for a server says how many episodes may wait at once
-    for done, _ in enumerate(_each(score_one, wanted, getattr(estimator, "at_once", 1)), start=1):
-        on_episode(done, len(wanted))
+    try:
+        with FileLock(parts / ".lock", timeout=0):
+            _score_all(source, estimator, options, wanted, parts, on_episode)
+    except Timeout:
+        raise OutputError(f"another headway score is writing {out}; wait for it, or choose another --out") from None
     _merge(source, estimator, out, identity, wanted, time.monotonic() - started)
     shutil.rmtree(parts)
     return out
 
 
-def _each(work: Callable[[int], None], items: Sequence[int], at_once: int) -> Iterator[None]:
-    """Do `work` for each item, several at a time; after an error not one more is begun."""
-    if at_once == 1:
+def _score_all(
+    source: Source,
+    estimator: Estimator,
+    options: ScoreOptions,
+    wanted: Sequence[int],
+    parts: Path,
+    on_episode: Callable[[int, int], None],
+) -> None:
+    """Score what is not scored yet; an estimator that has facts to tell has them kept after each episode."""
+    facts = parts / f"facts-{secrets.token_hex(4)}.json"
+
+    def score_one(index: int) -> None:
+        part = parts / f"episode-{index:06d}.parquet"
+        if _is_whole(part):
+            return
+        _score_episode(source, estimator, options, index, part)
+        if isinstance(estimator, Waiting):
+            write_json(facts, estimator.facts())
+
+    on_episode(0, len(wanted))
+    for done, _ in enumerate(_each(score_one, wanted, estimator), start=1):
+        on_episode(done, len(wanted))
+
+
+def _each(work: Callable[[int], None], items: Sequence[int], estimator: Estimator) -> Iterator[None]:
+    """Do `work` for each item, several at a time for an estimator that waits; after an error not one more is begun."""
+    if not isinstance(estimator, Waiting) or estimator.at_once == 1:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(estimator.at_once) as pool:
         try:
-            yield from pool.map(work, items)
+            for future in [pool.submit(work, item) for item in items]:
+                yield future.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            # what is under way would be waited for, to the last retry
+            pool.shutdown(wait=False, cancel_futures=True)
+            estimator.stop()
             raise
 
 
@@ -209,7 +233,7 @@ def _merge(
         "in_sample": sum(bool(row["in_sample"]) for row in rows),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "facts": estimator.facts() if hasattr(estimator, "facts") else {},
+        "facts": [_read_json(path) for path in sorted((out / PARTS).glob("facts-*.json"))],
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("headway", "torch", "numpy", "av")},
@@ -247,8 +271,9 @@ def _stage_names(source: Source, estimator: Estimator) -> list[str] | None:
 
 
 def _standing(row: dict[str, Any]) -> tuple[float, ...]:
-    """What a scored episode is ranked by, the best first; a curve known at its end alone has no falls and no idling."""
-    return -round(row["final"] * 20), round(row.get("drawdown") or 0, 2), row.get("idle") or 0
+    """What a scored episode is ranked by, the best first; one known at its end alone comes after its equals."""
+    fall, idle = row.get("drawdown"), row.get("idle")
+    return -round(row["final"] * 20), 1.0 if fall is None else round(fall, 2), 1.0 if idle is None else idle
 
 
 def ranked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -46,7 +46,10 @@ class Script:
         faults: by the number of the request, from 0; None, and whatever is beyond the sequence's end, goes well. Only
             requests that ask about pictures in a way that the server understands count: a client's probes do not.
         manner: how it comes by its answers.
-        logprobs: whether log-probabilities are given, the request refused with 400, or the wish ignored.
+        logprobs: whether log-probabilities are given, the request refused with 400, forbidden with 403 as OpenAI does
+            for some of its models, or the wish ignored.
+        thinking: how many tokens it spends before each reply, as models that reason do. They count as the reply's own:
+            a request with no larger max_tokens gets nothing but finish_reason "length".
         schema: whether it takes response_format; otherwise 400.
         pictures: the most in a request, else 400; None for any number.
         seed: of everything that is drawn. The same request gets the same answer, in whatever order requests come.
@@ -56,7 +59,8 @@ class Script:
 
     faults: Faults = ()
     manner: Manner = Manner.HONEST
-    logprobs: Literal["given", "refused", "ignored"] = "given"
+    logprobs: Literal["given", "refused", "forbidden", "ignored"] = "given"
+    thinking: int = 0
     schema: bool = True
     pictures: int | None = None
     seed: int = 0

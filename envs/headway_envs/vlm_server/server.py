@@ -102,6 +102,8 @@ class PixelServer:
             raise BadRequest(f"the model {asked.model!r} does not exist; there are: {', '.join(READERS)}", 404)
         if self.script.logprobs == "refused" and asked.top_logprobs is not None:
             raise BadRequest("logprobs is not enabled for this model")
+        if self.script.logprobs == "forbidden" and asked.top_logprobs is not None:
+            raise BadRequest("You are not allowed to request logprobs from this model", 403)
         if not self.script.schema and asked.schema is not None:
             raise BadRequest("response_format is not supported by this model")
         most = self.script.pictures
@@ -203,8 +205,10 @@ def _completion(asked: Asked, fault: Fault | None, script: Script) -> dict[str, 
     given = answer(asked, READERS[asked.model], script.manner, rng)
     said = tokens(given, spoil(given, fault, rng))
     finish = "length" if fault is Fault.TRUNCATED else "stop"
-    if asked.max_tokens is not None and len(said) > asked.max_tokens:
-        said, finish = said[: asked.max_tokens], "length"
+    thought = script.thinking
+    if asked.max_tokens is not None and thought + len(said) > asked.max_tokens:
+        thought = min(thought, asked.max_tokens)
+        said, finish = said[: asked.max_tokens - thought], "length"
     message: dict[str, Any] = {"role": "assistant", "content": "".join(token.text for token in said), "refusal": None}
     if fault is Fault.REFUSAL:
         message |= {"content": None, "refusal": REFUSAL}
@@ -220,8 +224,8 @@ def _completion(asked: Asked, fault: Fault | None, script: Script) -> dict[str, 
         "choices": [choice],
         "usage": {
             "prompt_tokens": prompt_tokens,
-            "completion_tokens": len(said),
-            "total_tokens": prompt_tokens + len(said),
+            "completion_tokens": thought + len(said),
+            "total_tokens": prompt_tokens + thought + len(said),
         },
     }
 
@@ -242,8 +246,11 @@ def _picture_tokens(shape: tuple[int, ...]) -> int:
 
 
 def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    kind = {400: "invalid_request_error", 404: "invalid_request_error", 429: "rate_limit_error"}.get(
-        status, "server_error"
-    )
+    kind = {
+        400: "invalid_request_error",
+        403: "invalid_request_error",
+        404: "invalid_request_error",
+        429: "rate_limit_error",
+    }.get(status, "server_error")
     body = {"error": {"message": message, "type": kind, "param": None, "code": None}}
     return web.json_response(body, status=status, headers=headers)

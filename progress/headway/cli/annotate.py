@@ -19,6 +19,7 @@ from headway.cli.options import (
     open_source,
     parse_episodes,
 )
+from headway.cli.vlm_options import show_usage
 from headway.episodes import Array, Episode
 from headway.errors import InvalidValue, OutputError, Unsupported
 from headway.label.marks import Marks, marks_of
@@ -67,12 +68,14 @@ def annotate(
     folder = out or default_out("marks", dataset, by)
     instruction = task.strip() or None
     names = tuple(part.strip() for part in subtasks.split(";") if part.strip())
-    marks = begin(folder, source, by, names or _proposed(source.episode(wanted[0]), instruction, model, folder))
+    made_by = f"{by} ({frames} frames of {source.cameras[0]}, {instruction or 'the instructions of the dataset'})"
+    marks = begin(folder, source, made_by, names or _proposed(source.episode(wanted[0]), instruction, model, folder))
     annotator = Annotator(marks.stage_names, frames)
     left = [index for index in wanted if index not in marks.episodes]
     if not left:
         print(f"{folder} was finished before and is left as it is")
     outcomes = work(source, left, annotator, instruction, model, folder, marks)
+    show_usage(model.spent)
     return _tell(folder, wanted, outcomes, dataset)
 
 

@@ -70,10 +70,19 @@ def check_device(device: str) -> str:
 def default_out(folder: str, *names: str) -> Path:
     """A folder in the current one, named after what goes into it: scores/tidy-clock.
 
-    Of `gvl:MODEL@URL` the URL is left out.
+    Of `gvl:MODEL@URL?frames=15` the address is left out: scores/tidy-gvl-MODEL-frames-15.
     """
-    slug = "-".join(Path(name.partition("@http")[0]).name or name for name in names)
+    slug = "-".join(_short(name) for name in names)
     return Path(folder) / "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in slug)
+
+
+def _short(name: str) -> str:
+    model, served, rest = name.partition("@http")
+    if not served:
+        return Path(name).name or name
+    method, colon, of = model.partition(":")
+    settings = rest.partition("?")[2]
+    return "-".join(part for part in (method if colon else "", Path(of or method).name, settings) if part)
 
 
 class Bar:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from headway.scoring import ScoreOptions
 
 LEROBOT_FILE = "sarm_progress.parquet"
+# from this share of frames without progress on it is no use to weight a policy by
+MOSTLY_MISSING = 0.5
 
 
 def score(
@@ -86,13 +89,14 @@ def score(
     if estimator:
         folder = out or default_out("scores", dataset, estimator)
         vlm = VlmOptions(examples, goal, price)
-        judge = vlm.apply(make_estimator(estimator, check_device(device)), options.task)
+        judge = vlm.apply(make_estimator(estimator, check_device(device)), options.task, source.cameras[0])
         if dry_run:
             show_plan(source, judge, options, price)
             return 0
         scores = _score_with(judge, source, folder, options, false_positive_rate)
         if isinstance(judge, VlmEstimator):
             show_spent(judge, price)
+            judge.close()
     elif dry_run or examples or goal or price:
         raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")
     else:
@@ -150,11 +154,15 @@ def _tell(scores: Scores, source: Source) -> int:
     if scores.run["in_sample"]:
         print(
             f"in-sample: {scores.run['in_sample']} of {scores.run['episodes']} episodes were scored by an estimator "
-            "trained on them, which flatters it; train with --folds 2 for held-out scores"
+            "that was trained on them or shown them, which flatters it; for held-out scores train with --folds 2, and "
+            "take --examples from other episodes"
         )
     if scores.run["episodes"] == 1:
         print("one episode proves nothing about accuracy")
-    if source.format.startswith("lerobot"):
+    missing = float(np.isnan(scores.frames["progress_sparse"].to_numpy()).mean())
+    if 0 < missing < 1:
+        print(f"{missing:.0%} of the frames have no progress; episodes.parquet says why in `reason`")
+    if source.format.startswith("lerobot") and missing < MOSTLY_MISSING:
         print("to weight a lerobot policy (pi0, pi05, smolvla) with it, add to lerobot-train:")
         print(f"  --sample_weighting.type=rabc --sample_weighting.progress_path={scores.root / FRAMES}")
     print(f"next: headway report {scores.root}")

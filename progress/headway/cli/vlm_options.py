@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway.cli.options import open_source, parse_episodes
+from headway.episodes import Episode
 from headway.errors import InvalidValue, Unsupported
 from headway.estimator import Estimator
 from headway.source import Source
 
 if TYPE_CHECKING:
     from headway.scoring import ScoreOptions
+    from headway.vlm.chat import Usage
     from headway.vlm.estimator import VlmEstimator
 
+# the paper goes up to five
+MOST_EXAMPLES = 5
 EPISODES = re.compile(r"(.+?):([\d:,]+)")
 
 
@@ -31,10 +35,11 @@ class VlmOptions:
     goal: Path | None = None
     price: str = ""
 
-    def apply(self, estimator: Estimator, task: str | None) -> Estimator:
-        """The estimator with its examples. Raises Unsupported where it takes none."""
-        from dataclasses import replace
+    def apply(self, estimator: Estimator, task: str | None, camera: str) -> Estimator:
+        """The estimator with its examples, through the camera of that name where they have it.
 
+        Raises Unsupported where it takes none, InvalidValue for more than a person would mean.
+        """
         from headway.vlm.estimator import VlmEstimator
         from headway.vlm.examples import with_examples
 
@@ -43,15 +48,24 @@ class VlmOptions:
             return estimator
         if not isinstance(estimator, VlmEstimator):
             raise Unsupported(f"--examples and --goal are for gvl:MODEL@URL; {estimator.name} takes none")
-        episodes = []
-        if self.examples:
-            match = EPISODES.fullmatch(self.examples)
-            dataset, numbers = match.groups() if match else (self.examples, "")
-            source = open_source(dataset)
-            chosen = parse_episodes(numbers, source.episode_indices) or tuple(source.episode_indices)
-            found = [source.episode(index) for index in chosen]
-            episodes = [one if one.instruction else replace(one, instruction=task) for one in found]
-        return with_examples(estimator, episodes, self.goal)
+        return with_examples(estimator, self._episodes(task, camera) if self.examples else [], self.goal)
+
+    def _episodes(self, task: str | None, camera: str) -> list[Episode]:
+        from dataclasses import replace
+
+        match = EPISODES.fullmatch(self.examples)
+        dataset, numbers = match.groups() if match else (self.examples, "")
+        source = open_source(dataset)
+        if camera in source.cameras:
+            source = open_source(dataset, camera)
+        chosen = parse_episodes(numbers, source.episode_indices) or tuple(source.episode_indices)
+        if len(chosen) > MOST_EXAMPLES:
+            raise InvalidValue(
+                f"--examples {self.examples} names {len(chosen)} episodes, all of which are sent with every question; "
+                f"name up to {MOST_EXAMPLES}, such as {dataset}:0,3"
+            )
+        found = [source.episode(index) for index in chosen]
+        return [one if one.instruction else replace(one, instruction=task) for one in found]
 
 
 def parse_price(text: str) -> tuple[float, float] | None:
@@ -61,7 +75,9 @@ def parse_price(text: str) -> tuple[float, float] | None:
     try:
         prompt, completion = (float(part) for part in text.split(","))
     except ValueError:
-        raise InvalidValue(f"--price needs two numbers such as 0.15,0.60, got {text!r}") from None
+        prompt = completion = -1.0
+    if not (0 <= prompt < 1e6 and 0 <= completion < 1e6):
+        raise InvalidValue(f"--price needs two numbers such as 0.15,0.60, got {text!r}")
     return prompt, completion
 
 
@@ -88,19 +104,23 @@ def show_plan(source: Source, estimator: Estimator, options: "ScoreOptions", pri
         print(f"at that price at most ${money(plan.prompt_tokens, plan.completion_tokens, prices):.2f}")
 
 
-def show_spent(estimator: "VlmEstimator", price: str) -> None:
-    """Print what a run has cost."""
+def show_usage(spent: "Usage", price: str = "") -> None:
+    """Print what was sent, and what it cost."""
     from headway.vlm.plan import money
 
-    spent = estimator.model.spent
     words = (
         f"{spent.requests} requests, {spent.cache_hits} answered from the cache, {spent.prompt_tokens:,} prompt and "
         f"{spent.completion_tokens:,} completion tokens"
     )
     prices = parse_price(price)
     if prices:
-        words += f", ${money(spent.prompt_tokens, spent.completion_tokens, prices):.2f}"
+        words += f", ${money(spent.prompt_tokens, spent.completion_tokens, prices):.4f}"
     print(words)
+
+
+def show_spent(estimator: "VlmEstimator", price: str) -> None:
+    """Print what a run has cost and what came of its replies."""
+    show_usage(estimator.model.spent, price)
     for name, value in estimator.remarks().items():
         print(f"{name.replace('_', ' ')}: {value}")
     unread = {name: times for name, times in estimator.outcomes.items() if name != "read"}

@@ -15,6 +15,8 @@ from headway.tables import read_scores
 
 # from this share of equal weights on, a person is warned
 SATURATED = 0.5
+# with a smaller share of frames weighted, a training would see next to nothing of the dataset
+FEWEST = 0.1
 
 
 def weights(
@@ -49,10 +51,17 @@ def weights(
     known = weight[~np.isnan(weight)]
     if not known.size:
         raise DatasetError(f"{scores} holds no progress to weight by; its episodes.parquet says why in `reason`")
+    if len(known) < FEWEST * len(weight):
+        raise DatasetError(
+            f"{scores} gives progress for {len(known)} of {len(weight)} frames, too few to weight by; score with an "
+            "estimator that gives it everywhere"
+        )
     write_weights(out, column["index"], weight)
     print(
         f"{len(known)} of {len(weight)} frames have a weight; mean {known.mean():.3f}, zero {np.mean(known == 0):.1%}"
     )
+    if len(known) < len(weight):
+        print("the others have no progress and no weight (null): leave them out of the training")
     saturated = at_ceiling(weight)
     if scheme != "rabc" and saturated > SATURATED:
         print(

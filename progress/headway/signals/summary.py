@@ -14,12 +14,15 @@ IDLE_CHANGE = 0.005
 PAUSE_SECONDS = 1.0
 FALL = 0.1
 DONE = 0.9
+# from this share of known frames on they speak for the episode
+MOSTLY = 0.8
 
 
 def summarise(episode: Episode, curve: ProgressCurve) -> dict[str, Any]:
     """One row of the episodes table, without its rank. Undefined values are None, with the curve's reason.
 
-    Of a curve that is known at the end and not everywhere, the final value is told; what needs every frame is not.
+    Of a curve that is known at the end and hardly anywhere else, the final value is told alone; of one that is known
+    for the most part, the rest is that of the known frames.
     """
     row: dict[str, Any] = {
         "episode_index": episode.index,
@@ -38,19 +41,20 @@ def summarise(episode: Episode, curve: ProgressCurve) -> dict[str, Any]:
         row["success"] = final(curve.success)
     if not np.isnan(values[-1]):
         row["final"] = final(values)
-    if np.isnan(values).any():
+    known = values[~np.isnan(values)]
+    if len(known) < MOSTLY * len(values):
         return row
     row |= {
-        "mean": float(values.mean()),
-        "maximum": float(values.max()),
-        "drawdown": float(_falls(values).max()),
-        "idle": float(_still(values, episode.fps).mean()),
-        "why": why(episode, curve),
+        "mean": float(known.mean()),
+        "maximum": float(known.max()),
+        "drawdown": float(_falls(known).max()),
+        "idle": float(_still(known, episode.fps).mean()),
+        "why": "" if len(known) < len(values) else why(episode, curve),
     }
     if curve.stage is not None and curve.stage_names is not None:
         row["stage"] = curve.stage_names[int(curve.stage[-1])]
     if episode.truth is not None:
-        row["truth_mae"] = float(np.abs(values - episode.truth.progress).mean())
+        row["truth_mae"] = float(np.nanmean(np.abs(values - episode.truth.progress)))
     return row
 
 

@@ -7,7 +7,7 @@ result is as marks of a person are, and `sarm` trains on it.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -59,7 +59,8 @@ class Annotator:
     def __post_init__(self) -> None:
         if not self.subtasks or not all(name.strip() for name in self.subtasks):
             raise InvalidValue(f"subtasks need names, got {list(self.subtasks)}")
-        if NONE in self.subtasks or len(set(self.subtasks)) < len(self.subtasks):
+        plain = {name.strip().casefold() for name in self.subtasks}
+        if NONE in plain or len(plain) < len(self.subtasks):
             raise InvalidValue(f"subtasks need names of their own, and none may be {NONE!r}: {list(self.subtasks)}")
         if self.frames < 2 or self.between < 1:
             raise InvalidValue(f"annotating needs 2 frames and 1 between, got {self.frames} and {self.between}")
@@ -77,7 +78,8 @@ class Annotator:
         said = entry.get("stage")
         if said is None:
             return Outcome.MISSING
-        return said if said in (*self.subtasks, NONE) else Outcome.PROSE
+        plain = {name.casefold(): name for name in (*self.subtasks, NONE)}
+        return plain.get(said.strip().casefold(), Outcome.PROSE) if isinstance(said, str) else Outcome.PROSE
 
     def schema(self) -> Mapping[str, Any]:
         """Of the reply."""
@@ -119,6 +121,7 @@ async def annotate(annotator: Annotator, instruction: str, length: int, look: Lo
         model: whom to ask. NoReply is raised on.
     """
     found = Annotation()
+    annotator = within(annotator, (await model.abilities()).pictures)
     (anchor,) = await look(np.array([0]))
     known: dict[int, str] = {}
     wanted = [evenly(length, annotator.frames)]
@@ -140,6 +143,15 @@ async def annotate(annotator: Annotator, instruction: str, length: int, look: Lo
         wanted = gaps(known, annotator.between) if fresh else []
     found.stages = stages_of(known, length)
     return found
+
+
+def within(annotator: Annotator, most: int | None) -> Annotator:
+    """The annotator for a model that takes at most `most` pictures a request, the anchor among them."""
+    if most is None:
+        return annotator
+    if most < 3:
+        raise InvalidValue(f"annotating needs 3 pictures a request, and this model takes {most}")
+    return replace(annotator, frames=min(annotator.frames, most - 1), between=min(annotator.between, most - 1))
 
 
 async def propose(instruction: str, pictures: Sequence[Picture], model: ChatModel) -> tuple[str, ...]:

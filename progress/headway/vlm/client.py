@@ -3,17 +3,17 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import asdict, dataclass, replace
-from types import ModuleType
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from headway.errors import InvalidValue, Unsupported
+from headway.errors import InvalidValue
 from headway.vlm.chat import Abilities, NoReply, Question, Reply, Usage
 from headway.vlm.failures import (
     FILTERED,
     PATIENCE,
-    REFUSALS,
+    SPENT_ON_THINKING,
+    Failure,
+    hint,
     may_pass,
     seconds_to_wait,
     shown,
@@ -21,15 +21,26 @@ from headway.vlm.failures import (
     words_of,
 )
 from headway.vlm.probe import Refused, find_out
-from headway.vlm.reply_cache import ReplyCache, abilities_key, question_key
-from headway.vlm.server import address, check_key, is_loopback, key_variable
+from headway.vlm.reply_cache import Known, ReplyCache, abilities_key, known_from_json, question_key
+from headway.vlm.server import address, check_key, connection, key_variable, openai_package
 from headway.vlm.server import key_for as key_for
-from headway.vlm.wire import NOT_JSON, NotAReply, decoded, reply_from_json, reply_of, reply_to_json, request_body
+from headway.vlm.tokens import remark_on_cut
+from headway.vlm.wire import (
+    NOT_JSON,
+    NotAReply,
+    decoded,
+    ran_out,
+    reply_from_json,
+    reply_of,
+    reply_to_json,
+    request_body,
+)
 
-NO_KEY = "none"
-# the only headers that a server other than OpenAI's own needs
-HEADERS = ("host", "accept", "accept-encoding", "connection", "content-length", "content-type", "authorization")
 MODELS_NAMED = 10
+# tokens beyond those of a reply, tried one after another where a model that thinks first comes to no reply
+THINKING = (0, 4096, 16384)
+# a slow model's, for how long it may then stay silent
+TOKENS_A_SECOND = 50
 
 
 @dataclass(frozen=True)
@@ -42,31 +53,16 @@ class Line:
     probing: asyncio.Lock
 
 
-@dataclass(frozen=True)
-class Failure:
-    """One attempt that gave no reply.
-
-    Attributes:
-        words: what the server, or the network, said.
-        status: of HTTP; None where the connection itself failed.
-        code: of OpenAI's protocol.
-        parameter: that the server does not take, and that the request can do without.
-        retry_after: the header.
-    """
-
-    words: str
-    status: int | None = None
-    code: str | None = None
-    parameter: str | None = None
-    retry_after: str | None = None
-
-
 class OpenAIModel:
     """A model behind an address.
 
     A reply is asked for once: the cache answers the second time. A question's schema is sent only to a server that
     was found to hold to it. A server that refuses `max_tokens`, `temperature`, `seed` or the schema is asked again
-    without it (`max_tokens` under its newer name), and never sent it again.
+    without it (`max_tokens` under its newer name), and never sent it again. A model that thinks first may use up all of
+    `max_tokens` and come to no reply: it is asked again with more on top, and from then on given as much at once.
+
+    Attributes:
+        remarks: what a person should be told of the server, such as that it may have cut a prompt; mostly empty.
 
     Args:
         model: as the server calls it.
@@ -74,7 +70,7 @@ class OpenAIModel:
         api_key: for this server alone (see `key_for`); None where it needs none. Never kept, never printed.
         cache: of replies; None keeps none.
         at_once: questions under way at the same time, at least 1.
-        timeout: seconds a server may stay silent.
+        timeout: seconds a server may stay silent; longer where the model is given room to think.
         retries: further attempts after a failure that may pass: status 408, 409, 425, 429 or 5xx, silence, a lost
             connection. Retry-After is honoured up to two minutes.
 
@@ -107,11 +103,12 @@ class OpenAIModel:
         self.timeout = timeout
         self.retries = retries
         self.spent = Usage()
+        self.remarks: set[str] = set()
         self._key = api_key
         self._cache = cache
-        self._openai = _openai()
+        self._openai = openai_package()
         self._line: Line | None = None
-        self._abilities: Abilities | None = None
+        self._known = Known()
         self._not_taken: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -121,47 +118,96 @@ class OpenAIModel:
         """The reply, from the cache or the server. Raises NoReply in one line, OutputError for a damaged cache."""
         key = question_key(self.base_url, self.model, question)
         kept = self._cache.get(key) if self._cache else None
-        if kept is not None:
-            reply = reply_from_json(kept)
+        reply = None if kept is None else reply_from_json(kept)
+        if reply is not None and not ran_out(question, reply):
             self.spent += reply.usage
             return reply
+        self._recall()
         if question.schema is not None and not (await self.abilities()).schema:
             question = replace(question, schema=None)
-        reply = await self._send(question)
-        if self._cache:
+        try:
+            reply = await self._send(question)
+        except Refused as error:
+            raise await self._about_pictures(question, error) from None
+        if self._cache and not ran_out(question, reply):
             self._cache.put(key, reply_to_json(reply))
         return reply
 
     async def abilities(self) -> Abilities:
-        """What the server can do: asked once, then known to the cache. Raises NoReply when it is not there."""
+        """What the server can do: asked once, then known for a day. Raises NoReply when it is not there."""
         async with self._connected().probing:
-            if self._abilities is None:
-                key = abilities_key(self.base_url, self.model)
-                kept = self._cache.get(key) if self._cache else None
-                self._abilities = await find_out(self._send) if kept is None else Abilities(**kept)
-                if self._cache and kept is None:
-                    self._cache.put(key, asdict(self._abilities))
-            return self._abilities
+            self._recall()
+            if self._known.abilities is None:
+                found = await find_out(self._send)
+                self._learn(replace(self._known, abilities=found, at=time.time()))
+                return found
+            return self._known.abilities
 
     async def aclose(self) -> None:
-        """Close the connections. The model may be asked again: it then opens new ones."""
+        """Close the connections, once or several times. The model may be asked again: it then opens new ones."""
         line, self._line = self._line, None
         # what belonged to a loop that has ended can no longer be closed in order
         if line is not None and line.loop is asyncio.get_running_loop():
             await line.client.close()
 
+    def _recall(self) -> None:
+        if self._cache and not self._known.at:
+            self._known = known_from_json(self._cache.get(abilities_key(self.base_url, self.model)))
+
+    def _learn(self, known: Known) -> None:
+        self._known = known
+        if self._cache:
+            self._cache.put(abilities_key(self.base_url, self.model), known.to_json())
+
+    async def _about_pictures(self, question: Question, error: Refused) -> NoReply:
+        """Why a question was refused: the error itself, unless pictures are at the bottom of it."""
+        number = len(question.pictures)
+        if number > 1 and error.failure.too_many_pictures:
+            return NoReply(
+                f"{self.name} does not take the {number} pictures that one question shows: {error.failure.words} "
+                f"(status {error.failure.status}); show fewer, with ?frames=N in the spec"
+            )
+        try:
+            none = number > 0 and (await self.abilities()).pictures == 0
+        except NoReply:
+            return error
+        return NoReply(f"{self.name} takes no pictures; choose a vision-language model") if none else error
+
     async def _send(self, question: Question) -> Reply:
-        """Ask the server, again where that may help. Raises Refused, NoReply."""
+        """Ask the server, with more room where the model thought until there was none. Raises Refused, NoReply."""
+        used, reply = Usage(), None
+        # the first token alone is wanted: room after it is of use only where a server gives no other
+        first = 0 if question.max_tokens == 1 and question.top_logprobs else self._known.thinking
+        for room in (room for room in THINKING if room >= first):
+            try:
+                reply = await self._ask_server(question, room)
+            except Refused:
+                # the server may have no such room; what it says with less of it stands
+                if room == 0:
+                    raise
+                return replace(reply, usage=used) if reply else await self._ask_server(question, 0)
+            used += reply.usage
+            if room > self._known.thinking:
+                self._learn(replace(self._known, thinking=room, at=self._known.at or time.time()))
+            if not ran_out(question, reply):
+                break
+        assert reply is not None
+        return replace(reply, usage=used)
+
+    async def _ask_server(self, question: Question, room: int) -> Reply:
+        """Ask, again where that may help; with room for tokens beyond the reply's own. Raises Refused, NoReply."""
         used = Usage()
         failures = 0
         line = self._connected()
+        wider = replace(question, max_tokens=question.max_tokens + room)
         async with line.room:
             while True:
-                body = request_body(self.model, question, self._not_taken)
-                answer, cost = await self._attempt(line, body)
+                body = request_body(self.model, wider, self._not_taken)
+                answer, cost = await self._attempt(line, body, self.timeout + room / TOKENS_A_SECOND)
                 self.spent += cost
                 used += cost
                 if isinstance(answer, Reply):
+                    self._remark(remark_on_cut(question, answer.usage.prompt_tokens))
                     return replace(answer, usage=used)
                 if answer.parameter:
                     self._not_taken |= {answer.parameter}
@@ -172,15 +218,21 @@ class OpenAIModel:
                     raise await self._no_reply(line, answer, failures, wait)
                 await asyncio.sleep(wait)
 
-    async def _attempt(self, line: Line, body: dict[str, Any]) -> tuple[Reply | Failure, Usage]:
+    def _remark(self, words: str | None) -> None:
+        # numbers differ from question to question: the first will do
+        if words and not self.remarks:
+            self.remarks.add(words)
+
+    async def _attempt(self, line: Line, body: dict[str, Any], timeout: float) -> tuple[Reply | Failure, Usage]:
         """One request: what came of it, and what it cost."""
         openai = self._openai
         started = time.monotonic()
         answer: Reply | Failure
         try:
-            answer = reply_of(decoded(await line.client.post("/chat/completions", cast_to=object, body=body)))
+            sent = line.client.post("/chat/completions", cast_to=object, body=body, options={"timeout": timeout})
+            answer = reply_of(decoded(await sent))
         except openai.APITimeoutError:
-            answer = Failure(f"it was silent for {self.timeout:g} s")
+            answer = Failure(f"it was silent for {timeout:.4g} s")
         except openai.APIConnectionError as error:
             answer = Failure(self._clean(str(error.__cause__ or error)) or "the connection failed")
         except openai.APIStatusError as error:
@@ -197,6 +249,8 @@ class OpenAIModel:
         if status == 400 and code in FILTERED:
             return Reply("", finish="refusal")
         words = words_of(error.body)
+        if status == 400 and SPENT_ON_THINKING.search(words.lower()):
+            return Reply("", finish="length")
         parameter = spared_parameter(words, error.param, body) if status in (400, 422) else None
         return Failure(self._clean(words), status, code, parameter, error.response.headers.get("retry-after"))
 
@@ -204,29 +258,21 @@ class OpenAIModel:
         return shown(words_of(words), self._key)
 
     async def _no_reply(self, line: Line, failure: Failure, attempts: int, wait: float) -> NoReply:
-        what, hint = failure.words, ""
+        what, todo = failure.words, hint(failure, wait)
         status = failure.status
-        if status is None:
-            hint = "is the server running, and is the address right?"
+        if failure.forbids_logprobs:
+            what = "it may not be asked for log-probabilities"
         elif status in (401, 403):
             # what is said of a key may hold pieces of it
             what = "the key is refused" if self._key else "it needs a key"
-            hint = f"put one that may use this model into {key_variable(self.base_url)}"
+            todo = f"put one that may use this model into {key_variable(self.base_url)}"
         elif status == 404:
-            hint = await self._models(line)
-        elif 300 <= status < 400:
-            hint = "the server has moved: give the address it moved to"
-        elif wait > PATIENCE:
-            hint = f"it wants to be asked again in {wait:.0f} s, not before"
-        elif status == 429:
-            hint = "ask less at once, or raise the limit of the account"
-        elif status >= 500:
-            hint = "its own log says more"
+            todo = await self._models(line)
         count = f" after {attempts} attempts" if attempts > 1 else ""
         numbered = f" (status {status})" if status not in (None, 200) else ""
         text = f"{self.name} gave no reply{count}: {what or 'no reason given'}{numbered}"
-        kind = Refused if status in REFUSALS else NoReply
-        return kind(f"{text}; {hint}" if hint else text)
+        text = f"{text}; {todo}" if todo else text
+        return Refused(text, failure) if failure.refuses else NoReply(text)
 
     async def _models(self, line: Line) -> str:
         """What the server offers, for one who asked for something else."""
@@ -244,36 +290,10 @@ class OpenAIModel:
     def _connected(self) -> Line:
         loop = asyncio.get_running_loop()
         if self._line is None or self._line.loop is not loop:
-            self._line = Line(loop, self._client(), asyncio.Semaphore(self.at_once), asyncio.Lock())
+            self._line = Line(
+                loop,
+                connection(self.base_url, self._key, self.timeout),
+                asyncio.Semaphore(self.at_once),
+                asyncio.Lock(),
+            )
         return self._line
-
-    def _client(self) -> Any:
-        host = urlsplit(self.base_url).hostname or ""
-        hooks = {} if host == "api.openai.com" else {"request": [_bare]}
-        key = self._key or NO_KEY
-        return self._openai.AsyncOpenAI(
-            api_key=key,
-            # said here, it is not taken from OPENAI_CUSTOM_HEADERS
-            default_headers={"Authorization": f"Bearer {key}"},
-            base_url=self.base_url,
-            timeout=self.timeout,
-            max_retries=0,
-            # a redirect would carry the key elsewhere; a proxy has no business between this machine and itself
-            http_client=self._openai.DefaultAsyncHttpxClient(
-                follow_redirects=False, trust_env=not is_loopback(host), event_hooks=hooks
-            ),
-        )
-
-
-async def _bare(request: Any) -> None:
-    """Take away what the openai package adds from OPENAI_* variables, and what it tells of this machine."""
-    for name in set(request.headers) - set(HEADERS):
-        del request.headers[name]
-
-
-def _openai() -> ModuleType:
-    try:
-        import openai
-    except ImportError as error:
-        raise Unsupported('asking a server needs the package openai: pip install "headway[vlm]"') from error
-    return openai

@@ -1,7 +1,7 @@
 """The few frames of an episode that a vision-language model is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,7 +22,6 @@ class Clip:
         pictures: the frames shown, in order of time.
         frames: int64 (pictures,), their numbers in the episode, rising.
         length: frames of the episode.
-        seconds: how long the episode lasts.
         instruction: what the robot was told to do.
         seed: tells episodes apart where something is drawn.
     """
@@ -30,7 +29,6 @@ class Clip:
     pictures: tuple[Picture, ...]
     frames: Array
     length: int
-    seconds: float
     instruction: str
     seed: int
 
@@ -38,23 +36,32 @@ class Clip:
         return f"Clip(pictures={len(self.pictures)} of {self.length} frames, instruction={self.instruction!r})"
 
 
-def take_clip(episode: Episode, wanted: Array, camera: str | None = None) -> Clip:
-    """Decode an episode and keep some frames.
+def take_clip(episode: Episode, wanted: Array) -> Clip:
+    """Decode the first camera of an episode and keep some frames.
 
     Args:
         episode: with an instruction.
         wanted: int64 (pictures,), frame numbers, rising.
-        camera: which one to look through; None for the first.
 
     Raises:
         InvalidValue: the episode has no instruction.
-        UnknownName: it has no such camera.
         VideoError: its video cannot be decoded.
     """
     if not episode.instruction:
         raise InvalidValue(f"episode {episode.index} has no instruction to judge it by; give one with --task")
-    pictures = encode_frames(episode.camera(camera or next(iter(episode.cameras))), wanted)
-    return Clip(pictures, wanted, len(episode), len(episode) / episode.fps, episode.instruction, episode.index)
+    pictures = encode_frames(next(iter(episode.cameras.values())), wanted)
+    return Clip(pictures, wanted, len(episode), episode.instruction, episode.index)
+
+
+def thinned(clip: Clip, most: int | None) -> Clip:
+    """The clip with at most `most` pictures, evenly spread, the first and the last among them; None for any number.
+
+    Raises InvalidValue for fewer than 2.
+    """
+    if most is None or len(clip.pictures) <= most:
+        return clip
+    kept = evenly(len(clip.pictures), most)
+    return replace(clip, pictures=tuple(clip.pictures[place] for place in kept), frames=clip.frames[kept])
 
 
 def evenly(length: int, count: int) -> Array:

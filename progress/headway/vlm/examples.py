@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from headway.episodes import Episode
-from headway.errors import DatasetError, Unsupported
+from headway.errors import DatasetError, InvalidValue, Unsupported
 from headway.vlm.chat import Picture
 from headway.vlm.clip import encode, take_clip
 from headway.vlm.estimator import VlmEstimator
@@ -17,22 +17,25 @@ from headway.vlm.gvl import Gvl, example_of
 def with_examples(estimator: VlmEstimator, episodes: Sequence[Episode], goal: Path | None = None) -> VlmEstimator:
     """The same estimator, shown `episodes` and a picture of the goal before each question.
 
-    The episodes should be successes; they may be of another robot, or of a person. One that is scored later counts
+    The episodes may be of another robot, or of a person. One that is scored later counts
     as in-sample.
 
     Raises:
         Unsupported: its method is not gvl, the only one that takes examples.
-        InvalidValue: an episode has no instruction.
+        InvalidValue: an episode failed, or has no instruction.
         DatasetError: the goal cannot be read.
     """
     method = estimator.method
     if not isinstance(method, Gvl):
         raise Unsupported(f"examples and a goal are for gvl; {estimator.name} takes none")
+    failed = [episode.index for episode in episodes if episode.success is False]
+    if failed:
+        raise InvalidValue(f"episode {failed[0]} failed, and an example is shown as done at its end; choose successes")
     clips = [take_clip(episode, method.looks_at(len(episode), len(episode) / episode.fps)) for episode in episodes]
     shown = tuple(example_of(clip, method.seed) for clip in clips)
     method = replace(method, examples=shown, goal=None if goal is None else read_picture(goal))
     recordings = frozenset(episode.recording for episode in episodes if episode.recording is not None)
-    return replace(estimator, method=method, examples=recordings)
+    return VlmEstimator(estimator.name, method, estimator.model, recordings)
 
 
 def read_picture(path: Path) -> Picture:

@@ -5,6 +5,7 @@ import random
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -22,6 +23,53 @@ FILTERED = ("content_filter", "content_policy_violation")
 SPARABLE = ("max_tokens", "temperature", "seed", "response_format")
 NOT_TAKEN = re.compile(r"unsupported|not support|instead|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed")
 LONGEST_WORDS = 300
+# what OpenAI says in place of an empty reply, where a model's thinking took all of max_tokens
+SPENT_ON_THINKING = re.compile(r"could not finish the message because max_tokens or model output limit was reached")
+PICTURES = re.compile(r"\b(?:images?|image\(s\)|pictures?)")
+LIMIT = re.compile(
+    r"at most|too many|up to|fewer than|more than|maximum (?:number|count)|max(?:imum)? (?:is|of)|limit|exceed|"
+    r"\bonly (?:one|a single|\d)"
+)
+# of the pictures themselves, not of their number
+SIZE = re.compile(r"\bsize|dimension|pixel|bytes?\b|\d ?[km]b\b|resolution|too large")
+NOT_ONE = re.compile(r"at most (?:0|no)\b")
+CREDENTIALS = re.compile(r"(?<=://)[^\s@]*@")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One attempt that gave no reply.
+
+    Attributes:
+        words: what the server, or the network, said; without a key.
+        status: of HTTP; None where the connection itself failed.
+        code: of OpenAI's protocol.
+        parameter: that the server does not take, and that the request can do without.
+        retry_after: the header.
+    """
+
+    words: str
+    status: int | None = None
+    code: str | None = None
+    parameter: str | None = None
+    retry_after: str | None = None
+
+    @property
+    def forbids_logprobs(self) -> bool:
+        """Whether it is the log-probabilities that may not be had, and not the model."""
+        return self.status == 403 and "logprobs" in self.words.lower()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the server is there and takes no such request."""
+        return self.status in REFUSALS or self.forbids_logprobs
+
+    @property
+    def too_many_pictures(self) -> bool:
+        """Whether the server takes pictures, but not so many."""
+        low = self.words.lower()
+        told = bool(PICTURES.search(low) and LIMIT.search(low)) and not (SIZE.search(low) or NOT_ONE.search(low))
+        return self.status == 413 or (self.status in REFUSALS and told)
 
 
 def may_pass(status: int | None, code: str | None) -> bool:
@@ -87,6 +135,23 @@ def words_of(content: object) -> str:
 
 
 def shown(words: str, key: str | None) -> str:
-    """A server's words as a person may see them: without the key, and cut after that, lest a piece of it is left."""
-    text = words.replace(key, "[key]") if key else words
+    """A server's words as a person may see them: without the key, and cut after that, lest a piece of it is left.
+
+    An address among them loses a name and password.
+    """
+    text = CREDENTIALS.sub("", words.replace(key, "[key]") if key else words)
     return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"
+
+
+def hint(failure: Failure, wait: float) -> str:
+    """What a person can do about a failure, or nothing. `wait`: seconds after which the server wants to be asked."""
+    status = failure.status
+    if status is None:
+        return "is the server running, and is the address right?"
+    if 300 <= status < 400:
+        return "the server has moved: give the address it moved to"
+    if wait > PATIENCE:
+        return f"it wants to be asked again in {wait:.0f} s, not before"
+    if status == 429:
+        return "ask less at once, or raise the limit of the account"
+    return "its own log says more" if status >= 500 else ""

@@ -206,7 +206,8 @@ class Gvl:
             for place, value in percent.items():
                 said[place].append(value)
         raw = np.array([np.median(values) if values else np.nan for values in said])
-        spread = np.array([np.std(values) if values else np.nan for values in said])
+        # one reading tells nothing of how others would fall out
+        spread = np.array([np.std(values) if len(values) > 1 else np.nan for values in said])
         reason = ""
         if np.isnan(raw).any():
             told = ", ".join(f"{name} {times}" for name, times in outcomes.items() if name != Outcome.READ)

@@ -11,6 +11,8 @@ from headway.episodes import Array
 from headway.vlm.chat import ChatModel
 from headway.vlm.clip import Clip
 
+EDITION = "1"
+
 
 class Outcome(StrEnum):
     """What became of one reply, or of one frame's place in it. Only `READ` gives a number."""
@@ -23,8 +25,8 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"  # cut off before it came to this frame
     PROSE = "prose"  # not of the form that was asked for
     UNKNOWN_FRAME = "unknown frame"  # an extra value, for a frame that was not shown
+    UNLIKELY = "unlikely"  # the answers asked for have next to no probability: the model did not understand
     NO_LOGPROBS = "no log-probabilities"
-    NO_REPLY = "no reply"
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,6 +43,7 @@ class Judgement:
         reason: why values are missing, one line; empty when none is.
         notes: what else a person would want to know, such as the probability found on the scale's letters; texts and
             numbers.
+        clip: what was judged, where the model takes fewer pictures than the clip has; None for all of it.
     """
 
     progress: Array
@@ -50,6 +53,7 @@ class Judgement:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     reason: str = ""
     notes: Mapping[str, Any] = field(default_factory=dict)
+    clip: Clip | None = None
 
     def __repr__(self) -> str:
         return f"Judgement(pictures={len(self.progress)}, outcomes={dict(self.outcomes)})"
@@ -60,7 +64,7 @@ class VlmMethod(Protocol):
 
     Attributes:
         name: of the spec.
-        version: of its prompts and settings; changes whenever a word or a number of them does.
+        version: of its prompts and settings; changes whenever a word of them does.
     """
 
     @property
@@ -78,5 +82,8 @@ class VlmMethod(Protocol):
 
 
 def version_of(method: Any, *prompts: str) -> str:
-    """The version of a method: from its settings, which are a dataclass of plain values, and its prompts."""
-    return hashlib.sha256("\n".join([repr(method), *prompts]).encode()).hexdigest()[:12]
+    """The version of a method: from its settings, which are a dataclass of plain values, and its prompts.
+
+    What is not in there is known by `EDITION`: raise it when labels, limits, repairs or the size of pictures change.
+    """
+    return hashlib.sha256("\n".join([EDITION, repr(method), *prompts]).encode()).hexdigest()[:12]

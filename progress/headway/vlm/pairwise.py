@@ -12,7 +12,9 @@ how a negative change scales; here it undoes the positive one of the same size, 
 """
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import anyio
 import numpy as np
@@ -30,6 +32,17 @@ ASK = (
     "share of what the other one still lacks it has done, in percent. "
     'Answer with JSON only: {"further": 1, 2 or 0 when they are alike, "percent": 0-100}'
 )
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "further": {"type": "integer", "enum": [0, 1, 2]},
+        "percent": {"type": "integer", "minimum": 0, "maximum": 100},
+    },
+    "required": ["further", "percent"],
+    "additionalProperties": False,
+}
+# rounds in which frames that could not be compared are passed over
+REPAIRS = 2
 
 
 @dataclass(frozen=True)
@@ -57,28 +70,44 @@ class Pairwise:
         return evenly(length, self.frames)
 
     async def judge(self, clip: Clip, model: ChatModel) -> Judgement:
-        number_of_pairs = len(clip.pictures) - 1
-        swapped = np.random.default_rng([self.seed, clip.seed]).random(number_of_pairs) < 0.5
-        changes = np.full(number_of_pairs, np.nan)
+        """Frames that a model cannot compare are left out, and the frames beside them compared with each other."""
         outcomes: Counter[Outcome] = Counter()
+        kept = list(range(len(clip.pictures)))
+        changes: dict[tuple[int, int], float] = {}
+        wanted = list(pairwise(kept))
+        for _ in range(1 + REPAIRS):
+            changes |= await self._compare(clip, wanted, model, outcomes)
+            kept = passing_over(kept, changes)
+            wanted = [pair for pair in pairwise(kept) if pair not in changes]
+        progress, raw = (np.full(len(clip.pictures), np.nan) for _ in range(2))
+        steps = np.array([changes.get(pair, np.nan) for pair in pairwise(kept)])
+        progress[kept] = accumulate(steps)
+        raw[kept] = np.concatenate([[0.0], np.cumsum(steps)])
+        missing = int(np.isnan(progress).sum())
+        reason = f"{missing} of {len(clip.pictures)} frames could not be compared with others" if missing else ""
+        return Judgement(progress, raw, outcomes=outcomes, reason=reason)
 
-        async def ask(pair: int) -> None:
-            reply = await model.ask(Question(self.parts(clip, pair, bool(swapped[pair])), 256, seed=self.seed))
+    async def _compare(
+        self, clip: Clip, pairs: Sequence[tuple[int, int]], model: ChatModel, outcomes: Counter[Outcome]
+    ) -> dict[tuple[int, int], float]:
+        """The change from the first to the second of each pair of places in the clip; NaN where it cannot be read."""
+        changes: dict[tuple[int, int], float] = {}
+
+        async def ask(pair: tuple[int, int]) -> None:
+            swapped = bool(np.random.default_rng([self.seed, clip.seed, *pair]).random() < 0.5)
+            parts = self.parts(clip, *reversed(pair)) if swapped else self.parts(clip, *pair)
+            reply = await model.ask(Question(parts, 256, seed=self.seed, schema=SCHEMA))
             change, outcome = read_change(reply)
-            changes[pair] = -change if swapped[pair] else change
+            changes[pair] = -change if swapped else change
             outcomes[outcome] += 1
 
         async with anyio.create_task_group() as tasks:
-            for pair in range(number_of_pairs):
+            for pair in pairs:
                 tasks.start_soon(ask, pair)
-        missing = int(np.isnan(changes).sum())
-        reason = f"{missing} of {number_of_pairs} pairs could not be compared" if missing else ""
-        raw = np.concatenate([[0.0], np.cumsum(changes)])
-        return Judgement(accumulate(changes), raw, outcomes=outcomes, reason=reason)
+        return changes
 
-    def parts(self, clip: Clip, pair: int, swapped: bool) -> tuple[Part, ...]:
-        """The anchor, then frames `pair` and `pair + 1` of the clip, the later one first where swapped."""
-        first, second = (pair + 1, pair) if swapped else (pair, pair + 1)
+    def parts(self, clip: Clip, first: int, second: int) -> tuple[Part, ...]:
+        """The anchor, then the clip's pictures at two places, in the order in which they are shown."""
         return (
             Text(ASK_SCENE.format(instruction=clip.instruction)),
             clip.pictures[0],
@@ -88,6 +117,20 @@ class Pairwise:
             clip.pictures[second],
             Text(ASK),
         )
+
+
+def passing_over(kept: Sequence[int], changes: Mapping[tuple[int, int], float]) -> list[int]:
+    """The frames without those that could not be compared with the one before them, but for the first and the last.
+
+    Where the last one could not, the one before it may be to blame, and is passed over.
+    """
+    left = [kept[0], *(place for before, place in pairwise(kept) if not np.isnan(changes.get((before, place), np.nan)))]
+    last = kept[-1]
+    if left[-1] != last:
+        if len(left) > 1 and (left[-1], last) in changes:
+            left.pop()
+        left.append(last)
+    return left
 
 
 def read_change(reply: Reply) -> tuple[float, Outcome]:

@@ -10,9 +10,13 @@ from typing import Any
 from headway.vlm.chat import Reply
 from headway.vlm.judgement import Outcome
 
-# how models say no without the protocol's own field for it
-REFUSAL = re.compile(r"\b(sorry|apologi[sz]e|cannot|can't|can not|unable|won't|refuse)\b", re.IGNORECASE)
-LABEL = re.compile(r"\s*(?:frame\s*)?(\d+)\s*:?\s*", re.IGNORECASE)
+# how models say no without the protocol's own field for it, which they do at once
+REFUSAL = re.compile(
+    r"\W*(?:(?:i'?m|i am) )?(?:sorry|unable|afraid|i (?:cannot|can't|can not|won't|must refuse))\b", re.IGNORECASE
+)
+LABEL = re.compile(r"\s*(?:frame\s*)?(\d{1,6})\s*:?\s*", re.IGNORECASE)
+# drafts of a model that thinks aloud are no part of its answer
+THINKING = re.compile(r".*</think>", re.DOTALL)
 NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*%?\s*")
 
 # the reply that is asked for, for servers that can hold a model to a schema; the description comes first, as it is
@@ -72,13 +76,14 @@ def read_labelled[T](
         return Readings({}, Counter({Outcome.REFUSED: len(labels)}))
     said: dict[int, list[T | Outcome]] = {}
     outcomes: Counter[Outcome] = Counter()
-    for entry in _entries(reply.text, name):
+    entries = list(_entries(answer_of(reply), name))
+    for entry in entries:
         label = _label(entry.get("frame"))
         if label is not None and label in labels:
             said.setdefault(label, []).append(value_of(entry))
         else:
             outcomes[Outcome.UNKNOWN_FRAME] += 1
-    unsaid = _why_unsaid(reply, bool(said))
+    unsaid = why_unread(reply, bool(entries))
     values: dict[int, T] = {}
     for label in labels:
         agreed = _agreed(said[label]) if label in said else unsaid
@@ -94,9 +99,26 @@ def read_object(reply: Reply) -> tuple[dict[str, Any] | None, Outcome]:
     """The first JSON object in a reply, whatever stands around it, or None and why there is none."""
     if reply.finish == "refusal":
         return None, Outcome.REFUSED
-    for found in _objects(reply.text):
+    for found in _objects(answer_of(reply)):
         return found, Outcome.READ
-    return None, _why_unsaid(reply, False)
+    return None, why_unread(reply)
+
+
+def answer_of(reply: Reply) -> str:
+    """The text of a reply, without what the model thought aloud before."""
+    return THINKING.sub("", reply.text)
+
+
+def why_unread(reply: Reply, something: bool = False) -> Outcome:
+    """Why a reply, or a frame in one that says `something` of others, gives no value."""
+    if reply.finish == "refusal":
+        return Outcome.REFUSED
+    if reply.finish == "length":
+        return Outcome.TRUNCATED
+    answer = answer_of(reply)
+    if something or not answer.strip():
+        return Outcome.MISSING
+    return Outcome.REFUSED if REFUSAL.match(answer) else Outcome.PROSE
 
 
 def number(value: Any) -> float | None:
@@ -122,19 +144,7 @@ def _completion(entry: Mapping[str, Any]) -> float | Outcome:
 
 def _agreed[T](said: list[T | Outcome]) -> T | Outcome:
     """The one value that all those said of a frame come to; a frame said to be two things is neither."""
-    values = [value for value in said if not isinstance(value, Outcome)]
-    if not values:
-        return said[0]
-    return values[0] if all(value == values[0] for value in values) else Outcome.DUPLICATE
-
-
-def _why_unsaid(reply: Reply, something: bool) -> Outcome:
-    """Why a frame is not spoken of, in a reply that says `something` of others."""
-    if reply.finish == "length":
-        return Outcome.TRUNCATED
-    if something or not reply.text.strip():
-        return Outcome.MISSING
-    return Outcome.REFUSED if REFUSAL.search(reply.text) else Outcome.PROSE
+    return said[0] if all(value == said[0] for value in said) else Outcome.DUPLICATE
 
 
 def _label(value: Any) -> int | None:
@@ -147,8 +157,10 @@ def _label(value: Any) -> int | None:
 def _entries(text: str, name: str) -> Iterator[dict[str, Any]]:
     """The entries of the list `name`; of a reply cut off, those that are whole."""
     for found in _objects(text):
-        listed = found.get(name)
-        if isinstance(listed, list):
+        # some models put the answer into an object of their own
+        holders = [found, *(inner for inner in found.values() if isinstance(inner, dict))]
+        listed = next((holder[name] for holder in holders if isinstance(holder.get(name), list)), None)
+        if listed is not None:
             yield from (entry for entry in listed if isinstance(entry, dict))
         elif "frame" in found:
             yield found

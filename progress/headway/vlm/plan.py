@@ -1,7 +1,6 @@
 """What a run would cost, before it is paid for."""
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from headway.episodes import Episode
@@ -53,7 +52,9 @@ class _Counter:
 def plan_one(estimator: VlmEstimator, episode: Episode) -> Plan:
     """What judging one episode takes: its questions are made, and none is sent."""
     counter: Any = _Counter()
-    list(replace(estimator, model=counter, outcomes=Counter(), notes=[]).estimate([episode]))
+    asking = VlmEstimator(estimator.name, estimator.method, counter)
+    list(asking.estimate([episode]))
+    asking.close()
     plan: Plan = counter.plan
     return plan
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from headway.vlm.chat import Abilities, NoReply, Picture, Question, Reply, Text
 from headway.vlm.clip import encode
+from headway.vlm.failures import Failure
 from headway.vlm.wire import MOST_ALTERNATIVES
 
-# more than any method shows of one episode
+# as many as most methods show; who takes these is not asked for more until it has to
 MANY_PICTURES = 40
 FEWER_PICTURES = (16, 8, 4, 2)
 # some models refuse pictures below 28 pixels
@@ -30,14 +31,19 @@ Send = Callable[[Question], Awaitable[Reply]]
 
 
 class Refused(NoReply):
-    """The server is there and takes no such request (status 400, 413, 415, 422 or 501)."""
+    """The server is there and takes no such request (status 400, 413, 415, 422, 501; 403 for log-probabilities)."""
+
+    def __init__(self, line: str, failure: Failure):
+        super().__init__(line)
+        self.failure = failure
 
 
 async def find_out(send: Send) -> Abilities:
     """Ask a server five or so short questions.
 
     Args:
-        send: sends a question as it is; raises Refused where the server takes no such request, NoReply otherwise.
+        send: sends a question, with room to think for a model that does; raises Refused where the server takes no such
+            request, NoReply otherwise.
 
     Raises:
         NoReply: it is not there, or refuses even the plainest question.
@@ -51,11 +57,14 @@ async def find_out(send: Send) -> Abilities:
 
 
 async def _has_logprobs(send: Send) -> bool:
+    """Of the reply itself: those of the thinking before it are of no use."""
     try:
         reply = await send(Question(PLAIN, max_tokens=FEW_TOKENS, top_logprobs=MOST_ALTERNATIVES))
     except Refused:
         return False
-    return bool(reply.tokens and reply.tokens[0].alternatives)
+    if not reply.tokens or not reply.tokens[0].alternatives:
+        return False
+    return reply.text.strip().startswith(reply.tokens[0].text.strip())
 
 
 async def _holds_to_schema(send: Send) -> bool:

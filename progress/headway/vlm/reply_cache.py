@@ -3,8 +3,10 @@
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ from filelock import FileLock
 
 from headway.encoders.cache import cache_root
 from headway.errors import OutputError
-from headway.vlm.chat import Question, Text
+from headway.vlm.chat import Abilities, Question, Text
 
 # seconds to wait for another process that writes
 WAIT = 30
 # part of every key: a change of what is kept makes what was kept before unfindable, not wrong
 FORM = 1
+# seconds for which it is believed what a server can do: it may be started again with other limits
+DAY = 86400.0
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -80,6 +84,32 @@ class ReplyCache:
         )
 
 
+@dataclass(frozen=True)
+class Known:
+    """What was found out of a server and a model.
+
+    Attributes:
+        abilities: None where they were not asked for yet.
+        thinking: tokens that the model is given to think, beyond those of a reply.
+        at: when, in seconds since 1970.
+    """
+
+    abilities: Abilities | None = None
+    thinking: int = 0
+    at: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def known_from_json(kept: Any) -> Known:
+    """What was found out within the last day; nothing, where that is longer ago or `kept` is None."""
+    if kept is None or not 0 <= time.time() - kept["at"] < DAY:
+        return Known()
+    abilities = kept["abilities"]
+    return Known(abilities and Abilities(**abilities), kept["thinking"], kept["at"])
+
+
 def default_reply_cache() -> ReplyCache:
     """The replies under `cache_root`."""
     return ReplyCache(cache_root() / "replies.sqlite")
@@ -110,8 +140,8 @@ def question_key(base_url: str, model: str, question: Question) -> str:
 
 
 def abilities_key(base_url: str, model: str) -> str:
-    """By which what a server can do is found."""
-    return key_of({"server": base_url, "model": model, "abilities": True})
+    """By which is found what was found out of a server: a `Known`, as JSON."""
+    return key_of({"server": base_url, "model": model, "found out": True})
 
 
 def key_of(content: Mapping[str, Any]) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.vlm.chat import ChatModel, Part, Question, Reply, Text
-from headway.vlm.clip import Clip, evenly
+from headway.vlm.clip import Clip, evenly, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
-from headway.vlm.parsing import REFUSAL
+from headway.vlm.parsing import answer_of, why_unread
 from headway.vlm.topreward import prefix_parts
 
 BEFORE = "The pictures show, in order of time, one attempt of a robot at a task."
@@ -29,8 +29,8 @@ ASK = (
     "are not met. 4: the right place and the right intent, one minor requirement is missing. 5: every requirement is "
     "met.\nEnd your reply with a line of the form ANSWER: and the score."
 )
-ANSWER = re.compile(r"ANSWER:\s*\**\s*(\d+)", re.IGNORECASE)
-LONE = re.compile(r"(?<![\d.])([1-5])(?![\d.]*\d)")
+ANSWER = re.compile(r"ANSWER:[\s*_]*(\d+(?:\.\d+)?)", re.IGNORECASE)
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 MAX_TOKENS = 128
 # servers' limits and a model's attention end somewhere: a longer episode gets fewer than one a second
 MOST = 60
@@ -55,30 +55,30 @@ class Rubric:
         return evenly(length, min(self.frames, max(2, round(seconds) + 1)))
 
     async def judge(self, clip: Clip, model: ChatModel) -> Judgement:
-        reply = await model.ask(Question(self.parts(clip), MAX_TOKENS))
-        score, outcome = read_score(reply)
+        clip = thinned(clip, (await model.abilities()).pictures)
+        score, outcome = read_score(await model.ask(Question(self.parts(clip), MAX_TOKENS)))
+        if outcome in (Outcome.PROSE, Outcome.MISSING):
+            score, outcome = read_score(await model.ask(Question(self.parts(clip), MAX_TOKENS, seed=1)))
         progress, raw = (np.full(len(clip.pictures), np.nan) for _ in range(2))
         progress[-1], raw[-1] = (score - 1) / 4, score
         reason = "a rubric judges an episode by its end" if outcome == Outcome.READ else f"the reply is {outcome}"
-        return Judgement(progress, raw, outcomes=Counter({outcome: 1}), reason=reason)
+        return Judgement(progress, raw, outcomes=Counter({outcome: 1}), reason=reason, clip=clip)
 
     def parts(self, clip: Clip) -> tuple[Part, ...]:
         return (*prefix_parts(clip, len(clip.pictures), BEFORE), Text(ASK.format(instruction=clip.instruction)))
 
 
 def read_score(reply: Reply) -> tuple[float, Outcome]:
-    """The score that a reply ends with: the last ANSWER, else the last number from 1 to 5 that stands alone."""
-    if reply.finish == "refusal":
-        return float("nan"), Outcome.REFUSED
-    answers = ANSWER.findall(reply.text)
-    if answers:
-        score = int(answers[-1])
-        return (float(score), Outcome.READ) if 1 <= score <= 5 else (float("nan"), Outcome.OUT_OF_RANGE)
-    if reply.finish == "length":
-        return float("nan"), Outcome.TRUNCATED
-    lone = LONE.findall(reply.text)
-    if lone:
-        return float(lone[-1]), Outcome.READ
-    if not reply.text.strip():
-        return float("nan"), Outcome.MISSING
-    return float("nan"), Outcome.REFUSED if REFUSAL.search(reply.text) else Outcome.PROSE
+    """The score that a reply ends with: the last ANSWER, else the only number that there is.
+
+    Of two numbers ("2 out of 5", "step 3 failed, so 1") nobody can tell which is the score.
+    """
+    text = answer_of(reply)
+    unread = why_unread(reply)
+    if unread in (Outcome.REFUSED, Outcome.MISSING):
+        return float("nan"), unread
+    answers = ANSWER.findall(text) or (NUMBER.findall(text) if reply.finish == "stop" else [])
+    if not answers or (len(answers) > 1 and not ANSWER.search(text)):
+        return float("nan"), unread
+    score = float(answers[-1])
+    return (score, Outcome.READ) if score in range(1, 6) else (float("nan"), Outcome.OUT_OF_RANGE)

@@ -7,8 +7,10 @@
 After a question mark come the method's own settings, as in a web address.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,6 +24,10 @@ from headway.vlm.rubric import Rubric
 from headway.vlm.success_question import SuccessQuestion
 from headway.vlm.topreward import TopReward
 from headway.vlm.verifier import Verifier
+
+SERVED = re.compile(r"(.*?)@(https?://.*)")
+# somebody left out the scheme
+BARE = re.compile(r".+@([\w.-]+(?::\d+)?(?:/.*)?)")
 
 VLM_METHODS: Mapping[str, Callable[..., VlmMethod]] = {
     "gvl": Gvl,
@@ -60,8 +66,9 @@ def make_model(where: str, spec: str, device: str = "cpu") -> ChatModel:
     from headway.vlm.local import LocalModel
     from headway.vlm.reply_cache import default_reply_cache
 
-    model, at, url = where.rpartition("@")
-    if at and url.startswith(("http://", "https://")):
+    served = SERVED.fullmatch(where)
+    if served:
+        model, url = served.groups()
         if not model:
             raise InvalidValue(f"the spec {spec!r} needs a model before the @, as the server names it")
         return OpenAIModel(model, url, api_key=key_for(url), cache=default_reply_cache())
@@ -70,6 +77,9 @@ def make_model(where: str, spec: str, device: str = "cpu") -> ChatModel:
             f"the spec {spec!r} needs a model: MODEL@URL for a server, such as gvl:MODEL@http://localhost:8000/v1, or "
             "the folder of one on this machine"
         )
+    bare = BARE.fullmatch(where)
+    if bare and not Path(where).exists():
+        raise InvalidValue(f"the spec {spec!r} needs http:// or https:// before {bare.group(1)}")
     return LocalModel(where, device)
 
 

@@ -6,6 +6,8 @@ from headway.vlm.chat import Question, Text
 
 CHARACTERS_PER_TOKEN = 4
 PIXELS_PER_TOKEN = 28
+# no server cuts a prompt that is shorter
+SHORTEST_CUT = 2048
 
 
 def tokens_of(question: Question) -> int:
@@ -17,8 +19,26 @@ def tokens_of(question: Question) -> int:
     tiles of its own. The server's own count is in `ChatModel.spent` afterwards.
     """
     characters = sum(len(part.text) for part in question.parts if isinstance(part, Text))
-    squares = sum(
+    return math.ceil(characters / CHARACTERS_PER_TOKEN) + _tokens_of_pictures(question)
+
+
+def _tokens_of_pictures(question: Question) -> int:
+    return sum(
         math.ceil(picture.width / PIXELS_PER_TOKEN) * math.ceil(picture.height / PIXELS_PER_TOKEN)
         for picture in question.pictures
     )
-    return math.ceil(characters / CHARACTERS_PER_TOKEN) + squares
+
+
+def remark_on_cut(question: Question, counted: int) -> str | None:
+    """What to tell where a server counted far fewer tokens in a prompt than were sent; None where it did not.
+
+    Below half of what the pictures alone have. Servers count pictures in different ways: it may be no cut. A server
+    that counted nothing (0) tells nothing.
+    """
+    pictures = _tokens_of_pictures(question)
+    if not counted or pictures < SHORTEST_CUT or counted >= pictures / 2:
+        return None
+    return (
+        f"the server counted {counted} prompt tokens where about {tokens_of(question)} were sent; it may have cut the "
+        "prompt (Ollama: OLLAMA_CONTEXT_LENGTH)"
+    )

@@ -8,14 +8,15 @@ The exact form has nothing of a chat template after the text: with one, the pape
 computed once. Over a server the answer is the first token of the reply, which stands after the template: the weaker
 form, and the scores' notes say so.
 
-On purpose unlike the paper: progress is p(True) / (p(True) + p(False)), which can be compared between episodes; the
-minimum and maximum of one episode make every failure end at 1. Success is the mean of the last three raw values, as in
-the paper, as a probability. `raw` is always the log-probability.
+On purpose unlike the paper: the words are ours; pictures are shown as pictures and not as a video; r sums the spellings
+"True" and " True" of the answer; progress is p(True) / (p(True) + p(False)), which can be compared between episodes,
+while the minimum and maximum of one episode make every failure end at 1. Success is the mean of the last three raw
+values, as in the paper, as a probability. `raw` is always the log-probability.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import anyio
@@ -24,7 +25,7 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.vlm.chat import ChatModel, Part, Picture, Question, Text
-from headway.vlm.clip import Clip, evenly
+from headway.vlm.clip import Clip, evenly, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
 from headway.vlm.logprobs import TOP, answer_probabilities, spellings
 
@@ -35,6 +36,8 @@ AFTER = (
 )
 # prefixes whose raw values are averaged for success
 LAST = 3
+# of True and False together
+LEAST = 0.001
 
 
 @runtime_checkable
@@ -76,18 +79,11 @@ class TopReward:
         if isinstance(model, PrefixModel):
             true, false, form = *await self._exact(clip, model), "exact"
         else:
+            clip = thinned(clip, (await model.abilities()).pictures)
             true, false, form = *await self._asked(clip, model), "after a chat template, weaker than the exact one"
-        known = true > 0
-        raw = np.where(known, np.log(np.where(known, true, 1)), np.nan)
-        progress = np.where(known, true / np.where(known, true + false, 1), np.nan)
-        if self.curve == "minmax":
-            progress = minmax(raw)
-        unknown = int((~known).sum())
-        outcomes = Counter({Outcome.READ: int(known.sum()), Outcome.NO_LOGPROBS: unknown})
-        reason = f"the server gave no probability of True for {unknown} of {len(raw)} prefixes" if unknown else ""
-        return Judgement(
-            progress, raw, success=success_of(raw), outcomes=+outcomes, reason=reason, notes={"form": form}
-        )
+        judgement = judge_probabilities(true, false, self.curve)
+        notes = {"form": form, "probability_of_true_or_false": float(np.mean(true + false))}
+        return replace(judgement, notes=notes, clip=clip)
 
     async def _exact(self, clip: Clip, model: PrefixModel) -> tuple[Array, Array]:
         answers = [*spellings("True"), *spellings("False")]
@@ -119,6 +115,25 @@ class TopReward:
     def parts(self, clip: Clip, prefix: int) -> tuple[Part, ...]:
         """What is shown and said of the first `prefix` pictures. Only what is appended changes with the prefix."""
         return (*prefix_parts(clip, prefix, BEFORE), Text("\n" + AFTER.format(instruction=clip.instruction)))
+
+
+def judge_probabilities(true: Array, false: Array, curve: str = "probability") -> Judgement:
+    """From the probabilities (prefix,) of True and False, 0 where a server does not list them.
+
+    What is not listed, or where both are all but impossible, has no value: next to a thousand likelier answers their
+    ratio is noise.
+    """
+    known = (true > 0) & (true + false >= LEAST)
+    raw = np.full(len(true), np.nan)
+    raw[true > 0] = np.log(true[true > 0])
+    progress = np.full(len(true), np.nan)
+    progress[known] = true[known] / (true + false)[known]
+    if curve == "minmax":
+        progress = minmax(raw)
+    unknown = int(np.isnan(progress).sum())
+    outcomes = Counter({Outcome.READ: len(true) - unknown, Outcome.UNLIKELY: unknown})
+    reason = f"True and False are unlikely answers to {unknown} of {len(true)} prefixes" if unknown else ""
+    return Judgement(progress, raw, success=success_of(raw), outcomes=+outcomes, reason=reason)
 
 
 def prefix_parts(clip: Clip, prefix: int, before: str) -> tuple[Part, ...]:

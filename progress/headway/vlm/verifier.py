@@ -13,7 +13,7 @@ can. The criterion stands last, so that a server's prefix cache holds the pictur
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -22,7 +22,7 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.vlm.chat import ChatModel, Part, Question, Text
-from headway.vlm.clip import Clip, evenly
+from headway.vlm.clip import Clip, evenly, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
 from headway.vlm.logprobs import TOP, answer_probabilities, spellings
 from headway.vlm.topreward import prefix_parts
@@ -41,6 +41,8 @@ CRITERIA: Mapping[str, tuple[str, str]] = {
 }
 # below this much probability on the letters a person is told
 LITTLE = 0.5
+# below this much there is no score
+LEAST = 0.001
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ class Verifier:
         return evenly(length, self.frames)
 
     async def judge(self, clip: Clip, model: ChatModel) -> Judgement:
-        if not (await model.abilities()).logprobs:
+        abilities = await model.abilities()
+        if not abilities.logprobs:
             raise InvalidValue(
                 f"{model.name} gives no log-probabilities, which the verifier lives on; use gvl or rubric there"
             )
+        clip = thinned(clip, abilities.pictures)
         shape = (len(clip.pictures), self.criteria, self.repeats)
         scores, mass = np.full(shape, np.nan), np.full(shape, np.nan)
 
@@ -90,7 +94,7 @@ class Verifier:
         async with anyio.create_task_group() as tasks:
             for place in np.ndindex(*shape):
                 tasks.start_soon(ask, place)
-        return self._judgement(scores, mass)
+        return replace(self._judgement(scores, mass), clip=clip)
 
     def parts(self, clip: Clip, prefix: int, criterion: str) -> tuple[Part, ...]:
         worst, best = CRITERIA[criterion]
@@ -101,20 +105,25 @@ class Verifier:
         """From scores and mass (prefix, criterion, repeat); a prefix needs all of its scores."""
         progress = scores.mean(axis=(1, 2))
         missing = int(np.isnan(scores).sum())
-        outcomes = Counter({Outcome.READ: scores.size - missing, Outcome.NO_LOGPROBS: missing})
+        outcomes = Counter({Outcome.READ: scores.size - missing, Outcome.UNLIKELY: missing})
         found = float(np.nanmean(mass)) if not np.isnan(mass).all() else 0.0
         notes: dict[str, Any] = {"probability_on_letters": round(found, 4)}
         if found < LITTLE:
             notes["warning"] = "the model hardly answers with letters; its scores mean little"
-        reason = f"{missing} of {scores.size} questions found no letter of the scale" if missing else ""
+        reason = (
+            f"a letter of the scale is an unlikely answer to {missing} of {scores.size} questions" if missing else ""
+        )
         spread = scores.std(axis=(1, 2)) if scores[0].size > 1 else None
         return Judgement(progress, progress, spread, outcomes=+outcomes, reason=reason, notes=notes)
 
 
 def expectation(letters: Mapping[str, float]) -> tuple[float, float]:
-    """The expected place on the scale, in [0, 1], and the probability found on its letters; NaN where there is none."""
+    """The expected place on the scale, in [0, 1], and the probability found on its letters.
+
+    NaN where that is next to none.
+    """
     probabilities = np.array([letters.get(letter, 0.0) for letter in LETTERS])
     mass = float(probabilities.sum())
-    if mass <= 0:
+    if mass < LEAST:
         return float("nan"), mass
     return float(probabilities @ np.linspace(0, 1, len(LETTERS)) / mass), mass

@@ -65,12 +65,17 @@ def reply_of(completion: object) -> Reply:
         raise NotAReply(words_of(completion["error"]))
     choices = completion.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, Mapping) or not isinstance(choice.get("message"), Mapping):
+    if not isinstance(choice, Mapping):
         raise NotAReply("it sent a chat completion without a message")
     ended = choice.get("finish_reason")
+    message = choice.get("message")
+    # Gemini sends none where its thinking took all of max_tokens
+    if message is None and FINISHES.get(str(ended)) == "length":
+        message = {}
+    if not isinstance(message, Mapping):
+        raise NotAReply("it sent a chat completion without a message")
     if ended in BROKEN_OFF:
         raise NotAReply(f"it broke off its reply ({ended})")
-    message = choice["message"]
     text = message.get("content")
     refused = bool(message.get("refusal"))
     usage = completion.get("usage")
@@ -84,6 +89,15 @@ def reply_of(completion: object) -> Reply:
             prompt_tokens=_count(usage.get("prompt_tokens")), completion_tokens=_count(usage.get("completion_tokens"))
         ),
     )
+
+
+def ran_out(question: Question, reply: Reply) -> bool:
+    """Whether a model had used up the reply's tokens before it said a word, as one that thinks first may.
+
+    Where one token and its log-probabilities were asked for and given, nothing is missing.
+    """
+    scored = question.max_tokens == 1 and question.top_logprobs and reply.tokens
+    return reply.finish == "length" and not reply.text and not scored
 
 
 def _count(value: object) -> int:
