@@ -1,5 +1,9 @@
 """The commands that ask a vision-language model, against the pixel-reading server, over HTTP."""
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,3 +190,49 @@ def test_a_model_s_marks_are_exact_and_sarm_trains_on_them(headway, demos, serve
     other = headway("annotate", demos, "--subtasks", "one;two", "--with", by, "--out", marks)
     assert other.returncode == 1
     assert "holds marks of another run" in other.stderr
+
+
+def test_ctrl_c_stops_at_once_though_the_server_is_silent(demos, tmp_path):
+    with serving(Script(faults=lambda number: Fault.TIMEOUT, slow_s=60)) as server:
+        command = [Path(sys.executable).parent / "headway", "score", demos, "--estimator", spec(server), "--out"]
+        running = subprocess.Popen([*command, tmp_path / "scores"], stderr=subprocess.PIPE, text=True)
+        begun = time.monotonic()
+        while not asked(server) and time.monotonic() - begun < 60:
+            time.sleep(0.1)
+        assert asked(server)
+        running.send_signal(signal.SIGINT)
+        stopped = time.monotonic()
+        _, told = running.communicate(timeout=30)
+    # a reply would have taken a minute
+    assert time.monotonic() - stopped < 20
+    assert running.returncode == 130
+    assert "headway: interrupted" in told
+    assert "Traceback" not in told
+
+
+def test_a_second_run_into_the_same_folder_is_told_to_wait(headway, demos, tmp_path):
+    from filelock import FileLock
+
+    with serving(Script(faults=[Fault.RATE_LIMIT], retry_after="600")) as server:
+        begun = ["score", demos, "--estimator", spec(server), "--out", tmp_path / "scores"]
+        assert headway(*begun).returncode == 1
+        with FileLock(tmp_path / "scores" / "parts" / ".lock"):
+            done = headway(*begun)
+    assert done.returncode == 1
+    assert "another headway score is writing" in done.stderr
+
+
+def test_examples_are_few_and_successes(headway, demos, server, tmp_path):
+    for examples, words in ((f"{demos}:4", "episode 4 failed"), (f"{demos}:0,9", "unknown episode '9'")):
+        done = headway("score", demos, "--estimator", spec(server), "--examples", examples, "--out", tmp_path / "s")
+        assert done.returncode == 1
+        assert words in done.stderr
+    assert server.requests == []
+
+
+def test_two_methods_of_one_model_do_not_share_a_default_folder():
+    from headway.cli.options import default_out
+
+    specs = [f"{method}:Qwen/X@http://h/v1{more}" for method in ("gvl", "rubric") for more in ("", "?frames=5")]
+    assert len({default_out("scores", "demos/tidy", each) for each in specs}) == 4
+    assert str(default_out("scores", "demos/tidy", specs[1])) == "scores/tidy-gvl-X-frames-5"
