@@ -102,6 +102,7 @@ def test_a_refused_episode_has_a_reason_and_no_rank_and_the_others_are_scored(he
         assert done.returncode == 1
         assert "1 of 5 episodes have no score" in done.stderr
         assert "refused 30" in done.stdout
+        assert "20% refused, with which it is" in done.stdout
     rows = read_scores(out).episodes.to_pylist()
     refused = [row for row in rows if row["rank"] is None]
     assert len(refused) == 1

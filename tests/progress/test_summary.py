@@ -3,6 +3,7 @@ import pytest
 
 from headway.controls import missing_curve
 from headway.episodes import ProgressCurve
+from headway.scoring import ranked
 from headway.signals.summary import final, summarise, why
 
 
@@ -47,3 +48,27 @@ def test_without_values_there_is_a_reason_and_no_made_up_number(make_slider):
     row = summarise(make_slider(), missing_curve(len(make_slider()), "x", "the video is broken"))
     assert row["reason"] == "the video is broken"
     assert not {"final", "mean", "drawdown", "success", "truth_mae"} & {k for k, v in row.items() if v is not None}
+
+
+def test_a_curve_known_for_the_most_part_is_summed_up_by_that_part(make_slider):
+    episode = make_slider()
+    values = np.linspace(0, 1, len(episode))
+    values[:5] = np.nan
+    row = summarise(episode, curve_of(values, reason="the model did not say"))
+    assert row["mean"] == pytest.approx(values[5:].mean())
+    assert row["drawdown"] == 0
+    assert row["truth_mae"] == pytest.approx(np.abs(values - episode.truth.progress)[5:].mean(), abs=1e-6)
+    assert row["reason"] == "the model did not say"
+
+
+def test_a_curve_known_at_its_end_alone_is_ranked_after_its_equals(make_slider):
+    episode = make_slider()
+    end = np.full(len(episode), np.nan)
+    end[-1] = 1.0
+    alone = summarise(episode, curve_of(end, reason="judged by the end"))
+    assert alone["final"] == 1
+    assert not {"mean", "maximum", "drawdown", "idle", "truth_mae"} & alone.keys()
+    whole = summarise(episode, curve_of(np.linspace(0.99, 1, len(episode))))
+    less = summarise(episode, curve_of(np.linspace(0, 0.5, len(episode))))
+    rows = ranked([{**row, "episode_index": index} for index, row in enumerate((alone, less, whole))])
+    assert [row["rank"] for row in rows] == [2, 3, 1]

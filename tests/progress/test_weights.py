@@ -107,3 +107,23 @@ def test_a_person_is_warned_of_weights_that_tell_nothing_apart(headway, toy_sour
     assert "warning: 100% of the weights are at their ceiling" in done.stdout
     done = headway("weights", "toy", "--from", tmp_path / "scores", "--out", tmp_path / "w.parquet")
     assert "warning" not in done.stdout
+
+
+def test_scores_of_the_end_alone_are_too_few_to_weight_by(headway, toy_source, tmp_path, monkeypatch):
+    from headway.controls import Control
+    from headway.estimator import Needs
+    from headway.scoring import score
+
+    class AtTheEnd(Control):
+        def estimate(self, episodes, stride=1):
+            for curve in super().estimate(episodes, stride):
+                curve.values[:-1] = np.nan
+                yield curve
+
+    monkeypatch.setattr(sys.modules["headway.cli.weights"], "open_source", lambda dataset: toy_source)
+    judge = AtTheEnd("end", Needs(pictures=False), lambda episode: np.ones(len(episode)))
+    score(toy_source, judge, tmp_path / "scores")
+    done = headway("weights", "toy", "--from", tmp_path / "scores", "--out", tmp_path / "w.parquet")
+    assert done.returncode == 1
+    assert "too few to weight by" in done.stderr
+    assert not (tmp_path / "w.parquet").exists()

@@ -1,5 +1,8 @@
 """`headway label`."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -34,41 +37,75 @@ def label(
     Args:
         stages: what the task consists of, in order; default: those marked before, proposed, or of the dataset
         marks: folder of the marks, begun or gone on with; default: marks/DATASET
-        proposed: marks that a model made (headway annotate), to be corrected here
+        proposed: marks that a model made (headway annotate), to be corrected here; success it says nothing of begins as
+            the dataset has it
         port: of the page, on this machine only; 0 takes any that is free
         install: instead of the page, write the marks into a LeRobot dataset's own columns, where lerobot finds them
         replace: with --install: also over stages and success that somebody else put there
     """
     from headway.label.desk import Desk
     from headway.label.server import HOST, listen, serve
-    from headway_datasets.marks import write_marks
+    from headway_datasets.marks import with_marks, write_marks
 
     source = open_source(dataset, cameras)
     folder = marks or default_out("marks", str(source.root.resolve()))
     if install:
-        return _install(source, folder, replace, stages)
+        return _install(dataset, source, folder, replace, stages)
     if replace:
         raise InvalidValue("--replace belongs to --install")
     proposal = _read(proposed, source) if proposed else None
     begun = _begin(folder, source, stages, proposal)
+
+    def save(fresh: Marks) -> None:
+        with _remedy("choose another place with --marks"):
+            write_marks(folder, fresh)
+
     try:
         with listen(port) as own, _lock(folder):
             # a place that cannot be written is told of before any work is done
-            write_marks(folder, begun)
-            desk = Desk(source, begun, proposal, lambda fresh: write_marks(folder, fresh))
+            save(begun)
+            desk = Desk(source, begun, proposal, save)
             print(f"open http://{HOST}:{own.getsockname()[1]}/ in a browser; Ctrl-C here ends")
             print(f"marks go to {folder}, each as it is made: {_count(begun, source)}", flush=True)
             serve(desk, own)
     except Timeout:
         raise OutputError(f"another headway label is marking in {folder}; end it or name another --marks") from None
     print(f"\nmarks are in {folder}: {_count(desk.marks, source)}")
-    print(f"next: headway train sarm {dataset} --marks {folder} --out runs/{source.root.name}")
+    if not desk.marks.episodes:
+        again = ["--marks", folder, *(["--proposed", proposed] if proposed else [])]
+        print(f"nothing is marked yet; go on with: {_command('label', dataset, *again)}")
+        return 0
+    _tell_next(with_marks(source, desk.marks), dataset, "--marks", folder)
     return 0
+
+
+def _tell_next(source: Source, dataset: str, *options: object) -> None:
+    """What can be trained on a dataset as it is marked."""
+    estimator = "sarm"
+    if source.stage_names is None:
+        estimator = "heads"
+        print("success is marked but no stages, so heads and classifier can learn from this; sarm needs stages")
+    out = f"runs/{source.root.name}"
+    print(f"next: {_command('train', estimator, dataset, *options, '--out', out)}")
+
+
+def _command(*words: object) -> str:
+    return shlex.join(["headway", *map(str, words)])
+
+
+@contextmanager
+def _remedy(words: str) -> Iterator[None]:
+    """`label` has no --out, which errors of writing name."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(str(error).replace("choose another place with --out", words)) from error
 
 
 def _lock(folder: Path) -> FileLock:
     """Two who mark into one folder would write over each other."""
-    make_folder(folder)
+    with _remedy("choose another place with --marks"):
+        make_folder(folder)
     return FileLock(folder / ".lock", timeout=0)
 
 
@@ -93,16 +130,22 @@ def _begin(folder: Path, source: Source, stages: str, proposal: Marks | None) ->
     return Marks(names, kept.episodes, PERSON, source.fingerprint)
 
 
-def _install(source: Source, folder: Path, replace: bool, stages: str) -> int:
+def _install(dataset: str, source: Source, folder: Path, replace: bool, stages: str) -> int:
     from headway_datasets.installed_marks import install_marks
-    from headway_datasets.marks import read_marks, write_marks
+    from headway_datasets.marks import read_marks, with_marks, write_marks
 
     if stages:
         raise InvalidValue("--install writes marks that are there already; leave --stages out")
     marks = read_marks(folder)
-    write_marks(folder, install_marks(marks, source, replace))
+    with _remedy("allow writing there, or leave the marks in their folder"):
+        installed = install_marks(marks, source, replace)
+    with _remedy("choose another place with --marks"):
+        write_marks(folder, installed)
     print(f"{source.root} holds the marks of {folder} now: {_count(marks, source)}")
-    print(f"next: headway train sarm {source.root} --out runs/{source.root.name}")
+    if marks.episodes:
+        _tell_next(with_marks(source, marks), dataset)
+    else:
+        print(f"nothing is marked yet; go on with: {_command('label', dataset, '--marks', folder)}")
     return 0
 
 

@@ -21,7 +21,7 @@ from headway.cli.options import (
     open_source,
     parse_episodes,
 )
-from headway.cli.vlm_options import VlmOptions, show_plan, show_spent
+from headway.cli.vlm_options import VlmOptions, show_order, show_plan, show_spent
 from headway.errors import InvalidValue, OutputError, Unsupported
 from headway.estimator import Estimator
 from headway.files import replacing
@@ -96,6 +96,7 @@ def score(
         scores = _score_with(judge, source, folder, options, false_positive_rate)
         if isinstance(judge, VlmEstimator):
             show_spent(judge, price)
+            show_order(scores)
             judge.close()
     elif dry_run or examples or goal or price:
         raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from headway.cli.options import open_source, parse_episodes
 from headway.episodes import Episode
 from headway.errors import InvalidValue, Unsupported
 from headway.estimator import Estimator
 from headway.source import Source
+from headway.tables import Scores
 
 if TYPE_CHECKING:
     from headway.scoring import ScoreOptions
@@ -126,3 +129,24 @@ def show_spent(estimator: "VlmEstimator", price: str) -> None:
     unread = {name: times for name, times in estimator.outcomes.items() if name != "read"}
     if unread:
         print("replies that gave no number: " + ", ".join(f"{name} {times}" for name, times in unread.items()))
+
+
+def show_order(scores: Scores) -> None:
+    """Print the value-order correlation, with refused episodes under both published conventions."""
+    from headway.metrics.order import summarise_order
+
+    curves = []
+    for index in scores.episodes["episode_index"].to_pylist():
+        looked_at = scores.curve(index, "looked_at").astype(bool)
+        # an episode of which nothing could be read was looked at nowhere
+        curves.append(scores.curve(index)[looked_at])
+    found = summarise_order(curves)
+    if np.isnan(found.known):
+        return
+    words = f"order correlation (VOC) {found.known:.2f}"
+    if found.refused:
+        words += (
+            f"; {found.refused:.0%} refused, with which it is {found.refused_as_zero:.2f} (refused as 0, OpenGVL) or "
+            f"{found.refused_as_minus_one:.2f} (as -1, GVL)"
+        )
+    print(f"{words}; it tells nothing of success")

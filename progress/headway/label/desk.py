@@ -18,7 +18,8 @@ class Desk:
     """Marks of a dataset being made, saved as they are made.
 
     An episode is sent to the page as {"stages": [[name, start, end], ...], "success": true, false or null}. One that
-    is not marked yet begins with what the dataset itself says, as far as its stages are those being marked.
+    is not marked yet begins with what the dataset itself says, as far as its stages are those being marked; its success
+    is the proposal's where that has one.
 
     Args:
         source: the dataset, without the marks.
@@ -57,7 +58,7 @@ class Desk:
     def episode(self, index: int) -> dict[str, Any]:
         """What the page needs of one episode. Raises UnknownName or DatasetError."""
         episode = self.read(index)
-        proposed = None if self.proposed is None else self.proposed.episodes.get(index)
+        proposed = self._proposed(index)
         return {
             "index": index,
             "length": len(episode),
@@ -65,6 +66,7 @@ class Desk:
             "instruction": episode.instruction,
             "marked": index in self.marks.episodes,
             "marks": _sent(self._marks_of(episode)),
+            "unmarked": _sent(self._unmarked(episode)),
             "proposed": None if proposed is None else _sent(proposed),
         }
 
@@ -87,8 +89,17 @@ class Desk:
     def _marks_of(self, episode: Episode) -> EpisodeMarks:
         if episode.index in self.marks.episodes:
             return self.marks.episodes[episode.index]
+        return self._unmarked(episode)
+
+    def _unmarked(self, episode: Episode) -> EpisodeMarks:
+        """What an episode begins with."""
         known = all(stage.name in self.marks.stage_names for stage in episode.stages or ())
-        return marks_of(episode, episode.stages if known else None, episode.success)
+        proposed = self._proposed(episode.index)
+        said = None if proposed is None else proposed.success
+        return marks_of(episode, episode.stages if known else None, episode.success if said is None else said)
+
+    def _proposed(self, index: int) -> EpisodeMarks | None:
+        return None if self.proposed is None else self.proposed.episodes.get(index)
 
     def _success(self, index: int) -> bool | None:
         return self.marks.episodes[index].success if index in self.marks.episodes else None

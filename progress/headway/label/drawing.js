@@ -16,12 +16,21 @@ function draw() {
 
 function drawHeading() {
   const { episode } = state;
-  const unconfirmed = state.own.length || episode.marks.success !== null;
-  const words = unconfirmed ? "as the dataset has it; shift+a confirms" : "not marked yet";
   byId("heading").replaceChildren(
     make("h2", {}, `Episode ${episode.index}`),
     episode.instruction ? make("p", {}, "“", make("bdi", {}, episode.instruction), "”") : "",
-    make("span", { class: `badge ${episode.marked ? "good" : ""}` }, episode.marked ? "marked" : words));
+    make("span", { class: `badge ${episode.marked ? "good" : ""}` }, episode.marked ? "marked" : whence()));
+}
+
+// Where what is shown of an episode that is not marked yet comes from.
+function whence() {
+  const { marks, proposed } = state.episode;
+  const stages = state.own.length ? ["stages as the dataset has them"] : [];
+  const asProposed = proposed && proposed.success !== null;
+  const asDataset = `success as the dataset has it${proposed ? ", none is proposed" : ""}`;
+  const success = marks.success === null ? [] : [asProposed ? "success as proposed" : asDataset];
+  const words = [...stages, ...success];
+  return words.length ? `not marked yet: ${words.join("; ")}; shift+a confirms` : "not marked yet";
 }
 
 function drawCurrent() {
@@ -102,6 +111,7 @@ function drawButtons() {
   }
   byId("outcome").append(
     control("success", "s", () => judge(true), { id: "success" }), control("failure", "f", () => judge(false), { id: "failure" }),
+    control("clear", "c", clearOutcome, { id: "clear", title: "take your success or failure back" }),
     control("undo", "u", undo), control("accept all", "⇧a", acceptAll, { id: "accept" }),
     control("previous", "p", () => turn(-1)), control("next", "n", () => turn(1)),
     control("next unmarked", "m", () => turn(1, unmarked)));

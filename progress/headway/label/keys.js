@@ -11,8 +11,9 @@ const HELP = [
   [["−", "+"], "move the nearest boundary of yours by a frame"],
   [["a"], "accept the proposed boundary nearest to this frame, and go to the next"],
   [["⇧a"], "accept all that is proposed, or confirm what is shown"],
-  [["s"], "success; again takes it back"],
-  [["f"], "failure; again takes it back"],
+  [["s"], "success, or confirm it"],
+  [["f"], "failure, or confirm it"],
+  [["c"], "clear: take your success or failure back"],
   [["u"], "undo"],
   [["n", "p"], "next and previous episode"],
   [["m"], "next episode that is not marked"],
@@ -28,7 +29,7 @@ const HELD = { // may be held down
 
 const PRESSED = {
   " ": play, Home: () => step(-state.frame), End: () => step(state.episode.length),
-  x: remove, Delete: remove, a: acceptCurrent, A: acceptAll, u: undo, s: () => judge(true), f: () => judge(false),
+  x: remove, Delete: remove, a: acceptCurrent, A: acceptAll, u: undo, s: () => judge(true), f: () => judge(false), c: clearOutcome,
   n: () => turn(1), p: () => turn(-1), m: () => turn(1, unmarked),
 };
 

@@ -142,7 +142,8 @@ function change(own, success = state.episode.marks.success) {
 
 function put(episode, marks) {
   saving.put(episode.index, marks);
-  if (marks) take({ ...episode, marks, marked: true });
+  const marked = marks !== null && (marks.stages.length > 0 || marks.success !== null);
+  take({ ...episode, marks: marked ? marks : episode.unmarked, marked });
   tell("saving …");
 }
 
@@ -182,7 +183,15 @@ function nudge(boundary, by) {
 }
 
 function judge(success) {
-  change(state.own, state.episode.marks.success === success ? null : success);
+  const { marked, marks } = state.episode;
+  if (marked && marks.success === success) tell(`${success ? "success" : "failure"} is marked already; c takes it back`);
+  else change(state.own, success);
+}
+
+function clearOutcome() {
+  const { marked, marks } = state.episode;
+  if (marked && marks.success !== null) change(state.own, null);
+  else tell("you marked neither success nor failure here");
 }
 
 async function undo() {

@@ -124,6 +124,33 @@ def test_max_tokens_cuts_a_reply_off_under_either_name(asker, slide, say):
             assert 0 < len(cut["message"]["content"]) < len(whole)
 
 
+def test_thinking_is_taken_from_the_reply_s_tokens(asker, slide, say):
+    with serving() as server:
+        plain = asker(server).frames(slide).json()["usage"]
+        whole = say["content"](asker(server).frames(slide))
+    with serving(Script(thinking=50)) as server:
+        nothing, cut, enough, unlimited = (
+            asker(server).frames(slide, **limit)
+            for limit in ({"max_tokens": 50}, {"max_completion_tokens": 60}, {"max_tokens": 9000}, {})
+        )
+    assert (say["choice"](nothing)["finish_reason"], say["content"](nothing)) == ("length", "")
+    assert nothing.json()["usage"]["completion_tokens"] == 50
+    assert (say["choice"](cut)["finish_reason"], cut.json()["usage"]["completion_tokens"]) == ("length", 60)
+    assert 0 < len(say["content"](cut)) < len(whole)
+    for response in (enough, unlimited):
+        assert say["choice"](response)["finish_reason"] == "stop"
+        assert len(say["content"](response)) == len(whole)
+        assert response.json()["usage"]["completion_tokens"] == plain["completion_tokens"] + 50
+
+
+def test_log_probabilities_may_be_forbidden(asker, slide):
+    with serving(Script(logprobs="forbidden")) as server:
+        response = asker(server).frames(slide[:2], logprobs=True)
+        assert response.status_code == 403
+        assert "not allowed to request logprobs" in response.json()["error"]["message"]
+        assert asker(server).frames(slide[:2]).status_code == 200
+
+
 def test_the_log_tells_what_was_shown(asker, slide):
     with serving() as server:
         asker(server).frames(slide[1:3], anchor=slide[0], labels=(7, 4))

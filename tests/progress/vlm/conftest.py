@@ -53,10 +53,17 @@ class Scripted:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def says(self, text: str | None, finish: str | None = "stop", logprobs: Any = None, **message: Any) -> Answer:
+    def says(
+        self,
+        text: str | None,
+        finish: str | None = "stop",
+        logprobs: Any = None,
+        prompt_tokens: int = 11,
+        **message: Any,
+    ) -> Answer:
         """A chat completion."""
         choice = {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}
-        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 7, "total_tokens": prompt_tokens + 7}
         return Answer({"object": "chat.completion", "choices": [{**choice, "logprobs": logprobs}], "usage": usage})
 
     def fails(self, status: int, message: str = "no", delay: float = 0.0, headers: Any = None, **more: Any) -> Answer:

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 import headway
 from headway.errors import InvalidValue, Unsupported
@@ -80,6 +81,35 @@ def test_the_same_model_serves_one_event_loop_after_another(server):
     model = OpenAIModel("m", server.url)
     # without closing in between: the first loop is gone when the second one starts
     assert [asyncio.run(model.ask(PLAIN)).text for _ in range(3)] == ["fine"] * 3
+
+
+def test_it_may_be_closed_twice_and_asked_again_in_the_loop_of_another_thread(server):
+    model = OpenAIModel("m", server.url)
+
+    async def close() -> None:
+        await asyncio.gather(model.aclose(), model.aclose())
+        await model.aclose()
+
+    with start_blocking_portal() as portal:
+        for seed in range(2):
+            assert portal.call(model.ask, replace(PLAIN, seed=seed)).text == "fine"
+            connection = model._line.client
+            portal.call(close)
+            assert connection.is_closed()
+    # nothing is open any more, in a loop of its own
+    asyncio.run(close())
+
+
+def test_a_prompt_that_a_server_may_have_cut_is_remarked_once(server):
+    many = Question((*[encode(np.zeros((448, 448, 3), np.uint8))] * 30, Text("how far?")))
+    model = OpenAIModel("m", server.url)
+    for prompt_tokens, remarks in ((0, 0), (7680, 0), (3900, 0), (2400, 1), (2300, 1)):
+        server.script = [server.says("fine", prompt_tokens=prompt_tokens)]
+        ask(model, many)
+        assert len(model.remarks) == remarks
+    (remark,) = model.remarks
+    assert "counted 2400 prompt tokens where about 7682 were sent" in remark
+    assert "OLLAMA_CONTEXT_LENGTH" in remark
 
 
 def test_what_became_of_a_reply_is_told(server):

@@ -3,12 +3,15 @@
 import asyncio
 import json
 
+import numpy as np
 import pytest
 
 from headway.vlm import failures
-from headway.vlm.chat import Abilities, NoReply
+from headway.vlm.chat import Abilities, NoReply, Question, Text
 from headway.vlm.client import OpenAIModel
-from headway.vlm.reply_cache import ReplyCache
+from headway.vlm.clip import encode
+from headway.vlm.reply_cache import DAY, ReplyCache, abilities_key
+from headway_envs.vlm_server import Script, serving
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +107,122 @@ def test_it_is_found_out_once_for_a_server_and_a_model(server, tmp_path):
     assert model.spent.requests == 0
     abilities(OpenAIModel("n", server.url, cache=cache))
     assert len(server.seen) > sent
+
+
+def test_log_probabilities_that_are_forbidden_are_no_matter_of_the_key(server):
+    behaves(server)
+    able = server.otherwise
+    words = "You are not allowed to request logprobs from this model"
+    server.otherwise = lambda body: server.fails(403, words) if body.get("logprobs") else able(body)
+    model = OpenAIModel("m", server.url, api_key="sk-secret")
+    assert abilities(model) == Abilities(logprobs=False, schema=True, pictures=None)
+    assert "may not be asked for log-probabilities" in refused(model, Question((Text("a"),), top_logprobs=5))
+    server.otherwise = lambda body: server.fails(403, "no access to this model")
+    with pytest.raises(NoReply, match="the key is refused"):
+        abilities(OpenAIModel("m", server.url, api_key="sk-secret"))
+
+
+@pytest.mark.parametrize(
+    "words", ["'logprobs' is not supported with this model.", "Unsupported parameter: 'top_logprobs'", "max_tokens"]
+)
+def test_a_400_about_log_probabilities_means_there_are_none(server, words):
+    behaves(server)
+    able = server.otherwise
+    server.otherwise = lambda body: server.fails(400, words) if body.get("logprobs") else able(body)
+    assert abilities(OpenAIModel("m", server.url)) == Abilities(logprobs=False, schema=True, pictures=None)
+
+
+@pytest.mark.parametrize("logprobs", ["forbidden", "refused", "ignored"])
+def test_a_server_without_log_probabilities_end_to_end(logprobs):
+    with serving(Script(logprobs=logprobs)) as server:
+        assert abilities(OpenAIModel("slider", server.base_url)) == Abilities(False, True, None)
+
+
+@pytest.mark.parametrize(("age", "asked"), [(0.9 * DAY, False), (1.1 * DAY, True), (-0.1 * DAY, True)])
+def test_what_was_found_out_is_believed_for_a_day(server, tmp_path, age, asked):
+    cache = ReplyCache(tmp_path / "replies.sqlite")
+    behaves(server, pictures=4)
+    abilities(OpenAIModel("m", server.url, cache=cache))
+    # the server is started again, and takes more
+    behaves(server)
+    key = abilities_key(server.url, "m")
+    kept = cache.get(key)
+    cache.put(key, {**kept, "at": kept["at"] - age})
+    assert abilities(OpenAIModel("m", server.url, cache=cache)).pictures == (None if asked else 4)
+    sent = len(server.seen)
+    abilities(OpenAIModel("m", server.url, cache=cache))
+    assert len(server.seen) == sent
+
+
+def refused(model, question):
+    """The one line of a question that gets no reply."""
+    with pytest.raises(NoReply) as caught:
+        asyncio.run(model.ask(question))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def showing(number):
+    grey = encode(np.full((32, 32, 3), 99, np.uint8))
+    return Question((*[grey] * number, Text("how far?")))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "At most 50 image(s) may be provided in one prompt."),
+        (400, "Too many images in request. Max is 50."),
+        (400, "This model supports up to 50 images"),
+        (422, "Please use fewer than 51 images in your request"),
+        (413, "Request Entity Too Large"),
+    ],
+)
+def test_too_many_pictures_are_told_with_their_number_and_what_to_do(server, status, words):
+    def few(body):
+        shown = sum(part["type"] == "image_url" for part in body["messages"][0]["content"])
+        return server.fails(status, words) if shown > 50 else server.says("fine")
+
+    server.otherwise = few
+    model = OpenAIModel("m", server.url)
+    assert abilities(model).pictures is None
+    line = refused(model, showing(61))
+    assert "61 pictures" in line
+    assert "?frames=N" in line
+    assert words in line
+    assert asyncio.run(model.ask(showing(50))).text == "fine"
+
+
+@pytest.mark.parametrize(
+    "words", ["invalid image: maximum size is 20 MB", "the model is overloaded", "image is broken"]
+)
+def test_other_refusals_are_told_as_they_are(server, words):
+    def picky(body):
+        shown = sum(part["type"] == "image_url" for part in body["messages"][0]["content"])
+        return server.fails(400, words) if shown == 3 else server.says("fine")
+
+    server.otherwise = picky
+    line = refused(OpenAIModel("m", server.url), showing(3))
+    assert words in line
+    assert "frames=N" not in line
+
+
+@pytest.mark.parametrize("words", ["At most 0 image(s) may be provided in one prompt.", "m is not a multimodal model"])
+@pytest.mark.parametrize("shown", [1, 3])
+def test_a_model_without_eyes_is_told_as_one(server, words, shown):
+    def blind(body):
+        pictures = any(part["type"] == "image_url" for part in body["messages"][0]["content"])
+        return server.fails(400, words) if pictures else server.says("fine")
+
+    server.otherwise = blind
+    model = OpenAIModel("m", server.url)
+    assert refused(model, showing(shown)) == f"{model.name} takes no pictures; choose a vision-language model"
+    assert asyncio.run(model.ask(showing(0))).text == "fine"
+
+
+def test_too_many_pictures_end_to_end():
+    with serving(Script(pictures=45)) as server:
+        line = refused(OpenAIModel("slider", server.base_url), showing(60))
+        assert "60 pictures" in line
+        assert "at most 45 image(s)" in line
+    with serving(Script(pictures=0)) as server:
+        assert "takes no pictures" in refused(OpenAIModel("slider", server.base_url), showing(2))

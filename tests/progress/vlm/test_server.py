@@ -34,8 +34,16 @@ def test_a_provider_s_key_goes_to_that_provider_alone(monkeypatch):
 def test_our_own_key_goes_wherever_it_is_meant_to(monkeypatch):
     assert key_for(HERE) is None
     monkeypatch.setenv("HEADWAY_API_KEY", "of-headway")
+    assert key_for(HERE) == key_for(OPENAI) == key_for(GEMINI) == "of-headway"
+
+
+def test_a_private_server_s_key_does_not_go_to_a_provider_that_has_its_own(monkeypatch):
+    monkeypatch.setenv("HEADWAY_API_KEY", "of-headway")
     monkeypatch.setenv("OPENAI_API_KEY", "of-openai")
-    assert key_for(HERE) == key_for(OPENAI) == "of-headway"
+    monkeypatch.setenv("GEMINI_API_KEY", "of-gemini")
+    assert [key_for(url) for url in (HERE, OPENAI, GEMINI)] == ["of-headway", "of-openai", "of-gemini"]
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
+    assert key_for(OPENAI) == "of-headway"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,21 @@ def test_what_is_no_address_is_told(given):
         OpenAIModel("m", given)
 
 
-@pytest.mark.parametrize("given", ["https://sk-secret@h/v1", "https://me:sk-secret@h/v1", "https://h/v1?key=sk-secret"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://sk-secret@h/v1",
+        "https://me:sk-secret@h/v1",
+        "https://h/v1?key=sk-secret",
+        "https://me:sk-secret/x@h/v1",
+        "https://me/sk-secret@h/v1",
+        "https://sk-secret/x@h/v1",
+        "me:sk-secret@h/v1",
+        "ftp://me:sk-secret@h/v1",
+        "https://me:sk-secret@h:port/v1",
+        "https://me:sk-secret@[h/v1",
+    ],
+)
 def test_a_key_in_the_address_is_refused_and_not_repeated(given):
     with pytest.raises(InvalidValue, match="HEADWAY_API_KEY") as caught:
         OpenAIModel("m", given)
@@ -115,3 +137,21 @@ def test_what_the_environment_holds_for_openai_stays_away_from_others(server, mo
     asyncio.run(OpenAIModel("m", server.url, api_key=key_for(server.url)).ask(Question((Text("a"),))))
     assert "sk-private" not in str(server.seen[0].headers)
     assert not any(name.startswith(("x-stainless", "openai-")) for name in server.seen[0].headers)
+
+
+def test_a_password_in_what_others_say_is_left_out(server):
+    server.otherwise = lambda body: server.fails(400, "no route to http://me:sk-secret@upstream:80/v1 or https://x@y")
+    with pytest.raises(NoReply, match="no route to http://upstream:80/v1 or https://y") as caught:
+        asyncio.run(OpenAIModel("m", server.url).ask(Question((Text("a"),))))
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["gopher://me:sk-secret@h:1", "socks5://me:sk-secret@h:1"])
+def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, proxy):
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(InvalidValue, match="look at HTTPS_PROXY") as caught:
+        asyncio.run(OpenAIModel("m", "http://server.invalid/v1").ask(Question((Text("a"),))))
+    assert "sk-secret" not in str(caught.value)
