@@ -124,6 +124,8 @@ def show_usage(spent: "Usage", price: str = "") -> None:
 def show_spent(estimator: "VlmEstimator", price: str) -> None:
     """Print what a run has cost and what came of its replies."""
     show_usage(estimator.model.spent, price)
+    for remark in sorted(getattr(estimator.model, "remarks", ())):
+        print(f"warning: {remark}")
     for name, value in estimator.remarks().items():
         print(f"{name.replace('_', ' ')}: {value}")
     unread = {name: times for name, times in estimator.outcomes.items() if name != "read"}

@@ -50,7 +50,9 @@ function actionOf(event) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (!state.episode || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("summary")) return;
+  if (!state.episode || event.ctrlKey || event.metaKey || event.altKey) return;
+  // there space opens and closes the list of keys
+  if (event.key === " " && event.target.closest("summary")) return;
   const action = actionOf(event);
   if (!action) return;
   event.preventDefault();

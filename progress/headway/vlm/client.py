@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from headway.errors import InvalidValue
@@ -22,7 +22,7 @@ from headway.vlm.failures import (
 )
 from headway.vlm.probe import Refused, find_out
 from headway.vlm.reply_cache import Known, ReplyCache, abilities_key, known_from_json, question_key
-from headway.vlm.server import address, check_key, connection, key_variable, openai_package
+from headway.vlm.server import Line, address, check_key, key_variable, line_to, openai_package
 from headway.vlm.server import key_for as key_for
 from headway.vlm.tokens import remark_on_cut
 from headway.vlm.wire import (
@@ -41,16 +41,6 @@ MODELS_NAMED = 10
 THINKING = (0, 4096, 16384)
 # a slow model's, for how long it may then stay silent
 TOKENS_A_SECOND = 50
-
-
-@dataclass(frozen=True)
-class Line:
-    """What belongs to one event loop: sockets and locks must not outlive theirs."""
-
-    loop: asyncio.AbstractEventLoop
-    client: Any
-    room: asyncio.Semaphore
-    probing: asyncio.Lock
 
 
 class OpenAIModel:
@@ -123,7 +113,7 @@ class OpenAIModel:
             self.spent += reply.usage
             return reply
         self._recall()
-        if question.schema is not None and not (await self.abilities()).schema:
+        if question.schema is not None and not (await self._found_out()).schema:
             question = replace(question, schema=None)
         try:
             reply = await self._send(question)
@@ -134,14 +124,14 @@ class OpenAIModel:
         return reply
 
     async def abilities(self) -> Abilities:
-        """What the server can do: asked once, then known for a day. Raises NoReply when it is not there."""
-        async with self._connected().probing:
-            self._recall()
-            if self._known.abilities is None:
-                found = await find_out(self._send)
-                self._learn(replace(self._known, abilities=found, at=time.time()))
-                return found
-            return self._known.abilities
+        """What the server can do: asked once, then known for a day.
+
+        Raises NoReply when it is not there, or takes no pictures at all.
+        """
+        found = await self._found_out()
+        if found.pictures == 0:
+            raise self._blind()
+        return found
 
     async def aclose(self) -> None:
         """Close the connections, once or several times. The model may be asked again: it then opens new ones."""
@@ -150,13 +140,24 @@ class OpenAIModel:
         if line is not None and line.loop is asyncio.get_running_loop():
             await line.client.close()
 
+    async def _found_out(self) -> Abilities:
+        async with self._connected().probing:
+            self._recall()
+            if self._known.abilities is None:
+                found = await find_out(self._send)
+                self._learn(replace(self._known, abilities=found, at=time.time()))
+                return found
+            return self._known.abilities
+
     def _recall(self) -> None:
         if self._cache and not self._known.at:
             self._known = known_from_json(self._cache.get(abilities_key(self.base_url, self.model)))
 
     def _learn(self, known: Known) -> None:
         self._known = known
-        if self._cache:
+        # who mends a server that takes no pictures need not wait a day
+        blind = known.abilities is not None and known.abilities.pictures == 0
+        if self._cache and not blind:
             self._cache.put(abilities_key(self.base_url, self.model), known.to_json())
 
     async def _about_pictures(self, question: Question, error: Refused) -> NoReply:
@@ -168,10 +169,12 @@ class OpenAIModel:
                 f"(status {error.failure.status}); show fewer, with ?frames=N in the spec"
             )
         try:
-            none = number > 0 and (await self.abilities()).pictures == 0
+            return self._blind() if number and (await self._found_out()).pictures == 0 else error
         except NoReply:
             return error
-        return NoReply(f"{self.name} takes no pictures; choose a vision-language model") if none else error
+
+    def _blind(self) -> NoReply:
+        return NoReply(f"{self.name} takes no pictures; choose a vision-language model")
 
     async def _send(self, question: Question) -> Reply:
         """Ask the server, with more room where the model thought until there was none. Raises Refused, NoReply."""
@@ -207,7 +210,10 @@ class OpenAIModel:
                 self.spent += cost
                 used += cost
                 if isinstance(answer, Reply):
-                    self._remark(remark_on_cut(question, answer.usage.prompt_tokens))
+                    remark = remark_on_cut(question, answer.usage.prompt_tokens)
+                    # its numbers differ from question to question: the first will do
+                    if remark and not self.remarks:
+                        self.remarks.add(remark)
                     return replace(answer, usage=used)
                 if answer.parameter:
                     self._not_taken |= {answer.parameter}
@@ -217,11 +223,6 @@ class OpenAIModel:
                 if failures > self.retries or wait > PATIENCE or not may_pass(answer.status, answer.code):
                     raise await self._no_reply(line, answer, failures, wait)
                 await asyncio.sleep(wait)
-
-    def _remark(self, words: str | None) -> None:
-        # numbers differ from question to question: the first will do
-        if words and not self.remarks:
-            self.remarks.add(words)
 
     async def _attempt(self, line: Line, body: dict[str, Any], timeout: float) -> tuple[Reply | Failure, Usage]:
         """One request: what came of it, and what it cost."""
@@ -290,10 +291,5 @@ class OpenAIModel:
     def _connected(self) -> Line:
         loop = asyncio.get_running_loop()
         if self._line is None or self._line.loop is not loop:
-            self._line = Line(
-                loop,
-                connection(self.base_url, self._key, self.timeout),
-                asyncio.Semaphore(self.at_once),
-                asyncio.Lock(),
-            )
+            self._line = line_to(self.base_url, self._key, self.timeout, self.at_once)
         return self._line

@@ -1,7 +1,9 @@
 """Where a server is, which key it may see, and a connection that shows it nothing else."""
 
+import asyncio
 import ipaddress
 import os
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -103,6 +105,22 @@ def openai_package() -> ModuleType:
     except ImportError as error:
         raise Unsupported('asking a server needs the package openai: pip install "headway[vlm]"') from error
     return openai
+
+
+@dataclass(frozen=True)
+class Line:
+    """What belongs to one event loop: sockets and locks must not outlive theirs."""
+
+    loop: asyncio.AbstractEventLoop
+    client: Any
+    room: asyncio.Semaphore
+    probing: asyncio.Lock
+
+
+def line_to(base_url: str, key: str | None, timeout: float, at_once: int) -> Line:
+    """A line to a server for the loop that runs. Raises InvalidValue, see `connection`."""
+    client = connection(base_url, key, timeout)
+    return Line(asyncio.get_running_loop(), client, asyncio.Semaphore(at_once), asyncio.Lock())
 
 
 def connection(base_url: str, key: str | None, timeout: float) -> Any:

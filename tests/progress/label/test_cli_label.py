@@ -99,6 +99,67 @@ def test_marks_are_kept_at_once_and_gone_on_with_and_ctrl_c_says_what_is_next(da
     }
 
 
+def test_with_nothing_marked_it_says_how_to_go_on(dataset, marking):
+    source = open_dataset(dataset)
+    proposed = Marks(("open",), {0: marks_of(source.episode(0), (Stage("open", 0, 7),), None)}, "gvl:m", "toy")
+    write_marks(dataset.parent / "my proposal", proposed)
+    lines = marking("--proposed", "my proposal", person=lambda address: None).stdout.splitlines()
+    assert lines[-2:] == [
+        "marks are in marks/toy: 0 of 2 episodes marked",
+        "nothing is marked yet; go on with: headway label toy --marks marks/toy --proposed 'my proposal'",
+    ]
+
+
+def test_success_without_stages_is_not_for_sarm(dataset, marking, headway):
+    def person(address):
+        put(address, 0, {"stages": [], "success": True})
+
+    words = "success is marked but no stages, so heads and classifier can learn from this; sarm needs stages"
+    lines = marking("--stages", "open", person=person).stdout.splitlines()
+    assert lines[-2:] == [words, "next: headway train heads toy --marks marks/toy --out runs/toy"]
+    done = headway("label", "toy", "--install", cwd=dataset.parent)
+    assert done.stdout.splitlines()[-2:] == [words, "next: headway train heads toy --out runs/toy"]
+
+
+def test_success_alone_in_a_dataset_with_stages_of_its_own_is_for_sarm(tmp_path, make_sliders, headway):
+    write_dataset(tmp_path / "toy", make_sliders(2))
+    source = open_dataset(tmp_path / "toy")
+    marks = marks_of(source.episode(0), None, source.episode(0).success)
+    write_marks(tmp_path / "marks", Marks((), {0: marks}, "person", source.fingerprint))
+    done = headway("label", "toy", "--marks", "marks", "--install", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "next: headway train sarm toy --out runs/toy", done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_told_with_the_option_that_there_is(dataset, headway):
+    (dataset.parent / "file").write_text("")
+    (dataset.parent / "taken" / "episodes.parquet").mkdir(parents=True)
+    for folder in ("file", "taken"):
+        done = headway("label", "toy", "--marks", folder, "--port", 0, cwd=dataset.parent)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.endswith("choose another place with --marks\n")
+
+
+def test_while_the_page_is_served_too(dataset, marking):
+    def person(address):
+        (dataset.parent / "marks" / "toy" / "episodes.parquet").unlink()
+        (dataset.parent / "marks" / "toy" / "episodes.parquet").mkdir()
+        with pytest.raises(HTTPError, match="507") as caught:
+            put(address, 0, {"stages": [], "success": True})
+        assert caught.value.read().decode().endswith("choose another place with --marks")
+
+    assert marking(person=person).returncode == 0
+
+
+def test_a_dataset_that_cannot_be_written_is_told_without_an_option_that_there_is_not(dataset, headway):
+    source = open_dataset(dataset)
+    marks = {0: marks_of(source.episode(0), None, True)}
+    write_marks(dataset.parent / "marks", Marks((), marks, "person", source.fingerprint))
+    (dataset / "meta" / "headway_marks.json").mkdir()
+    done = headway("label", "toy", "--marks", "marks", "--install", cwd=dataset.parent)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.endswith("allow writing there, or leave the marks in their folder\n")
+
+
 def test_one_marks_in_a_folder_and_on_a_port_at_a_time(dataset, headway):
     folder = dataset.parent / "marks"
     folder.mkdir()

@@ -168,6 +168,93 @@ def test_marks_of_the_dataset_itself_are_shown_and_confirmed(page, serve, make_s
     assert served.kept().episodes[0].success is True
 
 
+@pytest.mark.parametrize(("key", "said"), [("s", True), ("f", False)])
+@pytest.mark.parametrize("before", [[], ["Shift+A"]])
+def test_success_that_the_dataset_has_is_confirmed_and_cleared_only_by_its_own_key(
+    page, serve, make_sliders, key, said, before
+):
+    episodes = [replace(episode, success=said) for episode in make_sliders(2)]
+    served = serve(episodes)
+    stages = [(each.name, each.start, each.end) for each in episodes[0].stages]
+    own = page.locator("#success" if said else "#failure")
+    visit(page, served)
+    assert own.get_attribute("aria-pressed") == "true", "as the dataset has it"
+    press(page, *before, key)
+    until(page, "document.querySelector('#heading .badge').textContent === 'marked'")
+    # by its button too, and as often as one likes
+    press(page, key)
+    own.click()
+    page.wait_for_selector("#status:text('marked already; c takes it back')")
+    until(page, "document.querySelector('#count').textContent.startsWith('1 of 2')")
+    assert served.kept().episodes[0].success is said
+    assert served.stages() == stages
+    press(page, "f" if said else "s")
+    saved(page)
+    assert served.kept().episodes[0].success is not said
+    press(page, "c")
+    saved(page)
+    assert served.kept().episodes[0].success is None
+    assert served.stages() == stages
+    press(page, "c")
+    page.wait_for_selector("#status:text('you marked neither')")
+    press(page, "u", "u")
+    saved(page)
+    assert served.kept().episodes[0].success is said
+    press(page, "u")
+    saved(page)
+    assert served.kept().episodes == {}
+    assert own.get_attribute("aria-pressed") == "true", "as the dataset has it, again"
+
+
+def test_clearing_is_shown_and_takes_away_marks_of_which_nothing_is_left(page, serve, unmarked):
+    served = serve([replace(episode, success=True) for episode in unmarked])
+    visit(page, served)
+    page.locator("summary").click()
+    assert "clear: take your success or failure back" in page.inner_text("#keys")
+    assert page.inner_text("#clear").split() == ["clear", "c"]
+    press(page, "c")
+    page.wait_for_selector("#status:text('you marked neither')")
+    page.locator("#failure").click()
+    saved(page)
+    assert served.kept().episodes[0].success is False
+    page.locator("#clear").click()
+    saved(page)
+    assert served.kept().episodes == {}
+    assert page.inner_text(".badge") == "not marked yet: success as the dataset has it; shift+a confirms"
+    # the next key comes before the server has answered
+    press(page, "u", "u", "s")
+    saved(page)
+    assert served.kept().episodes[0].success is True
+    press(page, "u")
+    saved(page)
+    assert served.kept().episodes == {}
+
+
+@pytest.mark.parametrize(
+    ("proposed", "shown", "words"),
+    [
+        (False, "#failure", "success as proposed"),
+        (None, "#success", "success as the dataset has it, none is proposed"),
+    ],
+)
+def test_success_begins_as_proposed_or_else_as_the_dataset_has_it(
+    page, serve, unmarked, proposal, proposed, shown, words
+):
+    episodes = [replace(episode, success=True) for episode in unmarked]
+    served = serve(episodes, proposed=proposal(episodes, [("right", 0, 21)], success=proposed))
+    visit(page, served)
+    assert page.locator("#outcome [aria-pressed=true]").count() == 1
+    assert page.locator(f"{shown}[aria-pressed=true]").count() == 1
+    assert page.inner_text(".badge") == f"not marked yet: {words}; shift+a confirms"
+    assert served.kept().episodes == {}
+    press(page, "f" if proposed is False else "s")
+    saved(page)
+    assert served.kept().episodes[0].success is (proposed is not False)
+    press(page, "n")
+    page.wait_for_selector("h2:text('Episode 1')")
+    assert page.locator("#success[aria-pressed=true]").count() == 1, "nothing at all is proposed for it"
+
+
 def test_play_passes_over_no_frame_and_ends_at_the_last(page, serve, unmarked):
     served = serve([replace(unmarked[0], fps=100.0)])
     visit(page, served)

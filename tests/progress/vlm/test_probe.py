@@ -68,7 +68,7 @@ def test_a_server_that_refuses_or_ignores_what_it_cannot(server, able, refuses):
     assert abilities(OpenAIModel("m", server.url)) == expected
 
 
-@pytest.mark.parametrize(("most", "found"), [(0, 0), (1, 1), (3, 2), (5, 4), (16, 16), (39, 16), (40, None)])
+@pytest.mark.parametrize(("most", "found"), [(1, 1), (3, 2), (5, 4), (16, 16), (39, 16), (40, None)])
 def test_how_many_pictures_a_server_takes(server, most, found):
     behaves(server, pictures=most)
     assert abilities(OpenAIModel("m", server.url)).pictures == found
@@ -81,7 +81,8 @@ def test_a_server_that_talks_json_of_its_own_does_not_hold_to_schemas(server):
 
 def test_a_text_model_is_told_from_one_that_answers_nothing(server):
     behaves(server, logprobs=False, schema=False, pictures=0)
-    assert abilities(OpenAIModel("m", server.url)) == Abilities(logprobs=False, schema=False, pictures=0)
+    with pytest.raises(NoReply, match="takes no pictures; choose a vision-language model"):
+        abilities(OpenAIModel("m", server.url))
     server.otherwise = lambda body: server.fails(400, "no model is loaded")
     with pytest.raises(NoReply, match="no model is loaded"):
         abilities(OpenAIModel("m", server.url))
@@ -219,10 +220,28 @@ def test_a_model_without_eyes_is_told_as_one(server, words, shown):
     assert asyncio.run(model.ask(showing(0))).text == "fine"
 
 
+def test_a_server_that_was_given_eyes_is_believed_at_once(server, tmp_path):
+    cache = ReplyCache(tmp_path / "replies.sqlite")
+    behaves(server, pictures=0)
+    refused(OpenAIModel("m", server.url, cache=cache), showing(2))
+    behaves(server)
+    assert abilities(OpenAIModel("m", server.url, cache=cache)).pictures is None
+
+
+def test_a_model_without_eyes_takes_a_schema_all_the_same(server):
+    behaves(server, pictures=0)
+    model = OpenAIModel("m", server.url)
+    schema = {"type": "object", "properties": {"word": {"enum": ["plum"]}}}
+    assert asyncio.run(model.ask(Question((Text("which?"),), schema=schema))).text == '{"word": "plum"}'
+
+
 def test_too_many_pictures_end_to_end():
     with serving(Script(pictures=45)) as server:
         line = refused(OpenAIModel("slider", server.base_url), showing(60))
         assert "60 pictures" in line
         assert "at most 45 image(s)" in line
     with serving(Script(pictures=0)) as server:
-        assert "takes no pictures" in refused(OpenAIModel("slider", server.base_url), showing(2))
+        model = OpenAIModel("slider", server.base_url)
+        assert "takes no pictures" in refused(model, showing(2))
+        with pytest.raises(NoReply, match="takes no pictures"):
+            abilities(model)
