@@ -62,7 +62,7 @@ class OpenAIModel:
         at_once: questions under way at the same time, at least 1.
         timeout: seconds a server may stay silent; longer where the model is given room to think.
         retries: further attempts after a failure that may pass: status 408, 409, 425, 429 or 5xx, silence, a lost
-            connection. Retry-After is honoured up to two minutes.
+            connection. One at most where nobody was ever at the address. Retry-After is honoured up to two minutes.
 
     Raises:
         InvalidValue: an address that is none, a key that is none or would travel unencrypted, a number out of range.
@@ -100,6 +100,7 @@ class OpenAIModel:
         self._line: Line | None = None
         self._known = Known()
         self._not_taken: frozenset[str] = frozenset()
+        self._reached = False
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name})"
@@ -209,6 +210,7 @@ class OpenAIModel:
                 answer, cost = await self._attempt(line, body, self.timeout + room / TOKENS_A_SECOND)
                 self.spent += cost
                 used += cost
+                self._reached |= isinstance(answer, Reply) or answer.connected
                 if isinstance(answer, Reply):
                     remark = remark_on_cut(question, answer.usage.prompt_tokens)
                     # its numbers differ from question to question: the first will do
@@ -220,7 +222,9 @@ class OpenAIModel:
                     continue
                 wait = seconds_to_wait(failures, answer.retry_after)
                 failures += 1
-                if failures > self.retries or wait > PATIENCE or not may_pass(answer.status, answer.code):
+                # at an address where nothing ever answered, somebody has to do something first
+                retries = self.retries if self._reached else min(self.retries, 1)
+                if failures > retries or wait > PATIENCE or not may_pass(answer.status, answer.code):
                     raise await self._no_reply(line, answer, failures, wait)
                 await asyncio.sleep(wait)
 
@@ -235,7 +239,7 @@ class OpenAIModel:
         except openai.APITimeoutError:
             answer = Failure(f"it was silent for {timeout:.4g} s")
         except openai.APIConnectionError as error:
-            answer = Failure(self._clean(str(error.__cause__ or error)) or "the connection failed")
+            answer = Failure(self._clean(str(error.__cause__ or error)) or "the connection failed", connected=False)
         except openai.APIStatusError as error:
             answer = self._status_failure(error, body)
         except (NotAReply, ValueError) as error:

@@ -46,6 +46,7 @@ class Failure:
         code: of OpenAI's protocol.
         parameter: that the server does not take, and that the request can do without.
         retry_after: the header.
+        connected: whether there was anybody at the address.
     """
 
     words: str
@@ -53,6 +54,7 @@ class Failure:
     code: str | None = None
     parameter: str | None = None
     retry_after: str | None = None
+    connected: bool = True
 
     @property
     def forbids_logprobs(self) -> bool:

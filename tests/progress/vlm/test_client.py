@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from anyio.from_thread import start_blocking_portal
 
 import headway
 from headway.errors import InvalidValue, Unsupported
-from headway.vlm.chat import Question, Reply, Text, Token, Usage
+from headway.vlm.chat import NoReply, Question, Reply, Text, Token, Usage
 from headway.vlm.client import OpenAIModel
 from headway.vlm.clip import encode
 from headway.vlm.reply_cache import ReplyCache
@@ -289,3 +290,13 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(Unsupported, match=r'pip install "headway\[vlm\]"'):
         OpenAIModel("m", "http://localhost:8000/v1")
+
+
+def test_where_nobody_ever_was_it_is_told_after_one_more_try():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+    model = OpenAIModel("m", url)
+    with pytest.raises(NoReply, match="is it running"):
+        asyncio.run(model.ask(Question((Text("hello"),))))
+    assert model.spent.requests == 2

@@ -56,7 +56,9 @@ def seen_in(asked: Asked) -> Reply:
     if asked.top_logprobs is None:
         return Reply(words)
     said = [
-        Token(token.text, math.log(token.chances[token.text]), tuple((a, math.log(p)) for a, p in token.chances.items()))
+        Token(
+            token.text, math.log(token.chances[token.text]), tuple((a, math.log(p)) for a, p in token.chances.items())
+        )
         for token in tokens(given, words)
     ]
     return Reply(words, tokens=tuple(said))
