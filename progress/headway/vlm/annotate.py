@@ -174,7 +174,9 @@ def gaps(known: Mapping[int, str], most: int) -> list[Array]:
     for before, after in pairwise(frames):
         if known[before] != known[after] and after - before > 1:
             inner = np.arange(before + 1, after)
-            found.append(inner if len(inner) <= most else inner[evenly(len(inner), most)])
+            middle = inner[len(inner) // 2 : len(inner) // 2 + 1]
+            spread = inner[evenly(len(inner), most)] if most > 1 else middle
+            found.append(inner if len(inner) <= most else spread)
     return found
 
 

@@ -76,7 +76,11 @@ class Pairwise:
         changes: dict[tuple[int, int], float] = {}
         wanted = list(pairwise(kept))
         for _ in range(1 + REPAIRS):
-            changes |= await self._compare(clip, wanted, model, outcomes)
+            found = await self._compare(clip, wanted, model, outcomes)
+            changes |= found
+            # a model that reads none of them would refuse others too
+            if all(np.isnan(change) for change in found.values()):
+                break
             kept = passing_over(kept, changes)
             wanted = [pair for pair in pairwise(kept) if pair not in changes]
         progress, raw = (np.full(len(clip.pictures), np.nan) for _ in range(2))

@@ -181,6 +181,7 @@ def test_marks_are_installed_when_asked(dataset, headway):
     write_marks(folder, Marks(("open", "pick"), {0: marks}, "person", source.fingerprint))
     done = headway("label", dataset, "--marks", folder, "--install")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"next: headway train sarm {dataset} --out runs/toy"
     assert open_dataset(dataset).episode(0).stages == marks.stages
     assert read_marks(folder).fingerprint == open_dataset(dataset).fingerprint
     assert headway("label", dataset, "--marks", folder, "--install").returncode == 0, "again, as it is"

@@ -1,7 +1,7 @@
 """Models for the tests of the methods: planted replies, perfect sight in this process, and perfect sight over HTTP."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,13 +55,11 @@ def seen_in(asked: Asked) -> Reply:
     words = given.words()
     if asked.top_logprobs is None:
         return Reply(words)
-    said = [
-        Token(
-            token.text, math.log(token.chances[token.text]), tuple((a, math.log(p)) for a, p in token.chances.items())
-        )
-        for token in tokens(given, words)
-    ]
-    return Reply(words, tokens=tuple(said))
+    return Reply(words, tokens=tuple(weighed_token(token.text, token.chances) for token in tokens(given, words)))
+
+
+def weighed_token(text: str, chances: Mapping[str, float]) -> Token:
+    return Token(text, math.log(chances[text]), tuple((other, math.log(chance)) for other, chance in chances.items()))
 
 
 @dataclass
@@ -129,9 +127,8 @@ def weighed() -> Callable[..., Reply]:
     """weighed({token: probability}, text): a reply whose first token could have been each of these."""
 
     def make(chances: dict[str, float], text: str | None = None) -> Reply:
-        listed = tuple((word, math.log(chance)) for word, chance in chances.items())
-        first = max(listed, key=lambda each: each[1])
-        return Reply(first[0] if text is None else text, tokens=(Token(*first, listed),))
+        likeliest = max(chances, key=lambda word: chances[word])
+        return Reply(likeliest if text is None else text, tokens=(weighed_token(likeliest, chances),))
 
     return make
 
