@@ -173,10 +173,8 @@ def gaps(known: Mapping[int, str], most: int) -> list[Array]:
     found = []
     for before, after in pairwise(frames):
         if known[before] != known[after] and after - before > 1:
-            inner = np.arange(before + 1, after)
-            middle = inner[len(inner) // 2 : len(inner) // 2 + 1]
-            spread = inner[evenly(len(inner), most)] if most > 1 else middle
-            found.append(inner if len(inner) <= most else spread)
+            number = min(most, after - before - 1)
+            found.append(np.linspace(before, after, number + 2)[1:-1].round().astype(np.int64))
     return found
 
 

@@ -129,7 +129,7 @@ def judge_probabilities(true: Array, false: Array, curve: str = "probability") -
     progress = np.full(len(true), np.nan)
     progress[known] = true[known] / (true + false)[known]
     if curve == "minmax":
-        progress = minmax(raw)
+        progress = minmax(np.where(known, raw, np.nan))
     unknown = int(np.isnan(progress).sum())
     outcomes = Counter({Outcome.READ: len(true) - unknown, Outcome.UNLIKELY: unknown})
     reason = f"True and False are unlikely answers to {unknown} of {len(true)} prefixes" if unknown else ""
