@@ -13,7 +13,7 @@ demo: setup ## run the main job: collect, train, score, judge, report (under 8 m
 	@.venv/bin/headway demo
 
 test: setup ## run all the tests
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 test-metaworld: setup-metaworld ## run the tests that need Meta-World
 	@.venv-metaworld/bin/python -m pytest tests/envs/metaworld

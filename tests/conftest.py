@@ -7,6 +7,7 @@ from pathlib import Path
 
 os.environ.setdefault("MUJOCO_GL", "egl")
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,9 @@ import torch
 from headway.episodes import ArrayFrames, Episode, Stage, Truth
 
 torch.set_num_threads(1)
+# how long an example takes tells of the machine, and of what else runs on it
+hypothesis.settings.register_profile("headway", deadline=None)
+hypothesis.settings.load_profile("headway")
 
 SIDE = 32
 SQUARE = 8

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -106,7 +105,8 @@ def _score_all(
     on_episode: Callable[[int, int], None],
 ) -> None:
     """Score what is not scored yet; an estimator that has facts to tell has them kept after each episode."""
-    facts = parts / f"facts-{secrets.token_hex(4)}.json"
+    # one file a sitting, in the order of their beginning
+    facts = parts / f"facts-{time.time_ns()}.json"
 
     def score_one(index: int) -> None:
         part = parts / f"episode-{index:06d}.parquet"
