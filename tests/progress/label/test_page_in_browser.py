@@ -276,7 +276,7 @@ def test_hostile_text_is_shown_and_never_run(page, serve, unmarked, proposal):
     proposed = replace(proposal(hostile, [(HOSTILE, 0, 21)], names=names), made_by=HOSTILE)
     served = serve(hostile, names, proposed, name=HOSTILE.replace("/", "")[:80])
     visit(page, served)
-    press(page, "1", "s")
+    press(page, "1")
     saved(page)
     assert served.stages() == [(HOSTILE, 0, len(hostile[0]))]
     assert page.evaluate("document.documentElement.dataset.taken") is None
