@@ -4,8 +4,8 @@ There is no model in this: a server on this machine answers from the pixels that
 sight would (headway_envs.vlm_server), over OpenAI's protocol. So the tables judge the way from video to curve and back,
 not any model. Speed is that of a random Qwen3-VL of two layers.
 
-    .venv/bin/python experiments/vlm.py              # 4 minutes on 2 cores
-    .venv/bin/python experiments/vlm.py --fast       # 1 minute, its figures mean little
+    .venv/bin/python experiments/vlm.py              # 2 minutes on 2 cores
+    .venv/bin/python experiments/vlm.py --fast       # half a minute, its figures mean little
 """
 
 import shutil
@@ -97,7 +97,7 @@ def cost_row(name: str, source: Source, out: Path) -> dict[str, str]:
     return {
         **cost_cells(name, spent, seconds, hits, again),
         **agreement(episodes, curves),
-        "stages right": "-",
+        "stages right, of marked frames": "-",
     }
 
 
@@ -113,7 +113,7 @@ def scored(name: str, url: str, cache: Path, source: Source, out: Path) -> tuple
 
 
 def annotate_row(episodes: Sequence[Episode], out: Path) -> dict[str, str]:
-    """Stage annotation of all episodes, then once more; in place of an error, the share of frames with their stage."""
+    """Stage annotation of all episodes, then once more; in place of an error, how many stages are right."""
     cache = fresh_cache(out / "replies-annotate.sqlite")
     names = next(episode.truth.stage_names for episode in episodes if episode.truth is not None)
     models, seconds, right = [], [], []
@@ -125,11 +125,11 @@ def annotate_row(episodes: Sequence[Episode], out: Path) -> dict[str, str]:
             seconds.append(time.monotonic() - started)
             models.append(model)
     words = cost_cells("annotate", models[0].spent, seconds[0], models[1].spent, seconds[1])
-    return {**words, "MAE to truth": "-", "tau of ends": "-", "stages right": f"{np.mean(right):.1%}"}
+    return {**words, "MAE to truth": "-", "tau of ends": "-", "stages right, of marked frames": f"{np.mean(right):.1%}"}
 
 
 async def stages_right(annotator: Annotator, episode: Episode, model: ChatModel) -> float:
-    """The share of an episode's frames that get their true stage."""
+    """Of an episode's frames that get a stage at all, the share that get their true one; 0 where none does."""
     frames = next(iter(episode.cameras.values()))
 
     async def look(wanted: np.ndarray) -> tuple[Picture, ...]:
