@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-COMMANDS = ("demo", "tasks", "collect", "train", "score", "report", "weights", "fetch")
+COMMANDS = ("demo", "tasks", "collect", "label", "annotate", "train", "score", "report", "weights", "fetch")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 
 from headway.episodes import Array, Episode, Frames
 from headway.errors import InvalidValue
-from headway.vlm.chat import Picture
+from headway.vlm.chat import Part, Picture, Text
 
 # the longer side of a picture, in pixels; models cut pictures of this size into some 200 tokens
 LONGER_SIDE = 448
@@ -62,6 +62,16 @@ def thinned(clip: Clip, most: int | None) -> Clip:
         return clip
     kept = evenly(len(clip.pictures), most)
     return replace(clip, pictures=tuple(clip.pictures[place] for place in kept), frames=clip.frames[kept])
+
+
+def prefix_parts(clip: Clip, prefix: int, before: str) -> tuple[Part, ...]:
+    """The first `prefix` pictures after their labels, so that a server's prefix cache holds them for the next one."""
+    parts: list[Part] = []
+    words = before
+    for label, picture in enumerate(clip.pictures[:prefix], start=1):
+        parts += [Text(f"{words}\nFrame {label}:"), picture]
+        words = ""
+    return tuple(parts)
 
 
 def evenly(length: int, count: int) -> Array:

@@ -26,7 +26,6 @@ class Outcome(StrEnum):
     PROSE = "prose"  # not of the form that was asked for
     UNKNOWN_FRAME = "unknown frame"  # an extra value, for a frame that was not shown
     UNLIKELY = "unlikely"  # the answers asked for have next to no probability: the model did not understand
-    NO_LOGPROBS = "no log-probabilities"
 
 
 @dataclass(frozen=True, repr=False)

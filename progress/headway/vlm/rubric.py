@@ -17,10 +17,9 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.vlm.chat import ChatModel, Part, Question, Reply, Text
-from headway.vlm.clip import Clip, evenly, thinned
+from headway.vlm.clip import Clip, evenly, prefix_parts, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
 from headway.vlm.parsing import answer_of, why_unread
-from headway.vlm.topreward import prefix_parts
 
 BEFORE = "The pictures show, in order of time, one attempt of a robot at a task."
 ASK = (

@@ -25,7 +25,7 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.vlm.chat import ChatModel, Part, Picture, Question, Text
-from headway.vlm.clip import Clip, evenly, thinned
+from headway.vlm.clip import Clip, evenly, prefix_parts, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
 from headway.vlm.logprobs import TOP, answer_probabilities, spellings
 
@@ -134,16 +134,6 @@ def judge_probabilities(true: Array, false: Array, curve: str = "probability") -
     outcomes = Counter({Outcome.READ: len(true) - unknown, Outcome.UNLIKELY: unknown})
     reason = f"True and False are unlikely answers to {unknown} of {len(true)} prefixes" if unknown else ""
     return Judgement(progress, raw, success=success_of(raw), outcomes=+outcomes, reason=reason)
-
-
-def prefix_parts(clip: Clip, prefix: int, before: str) -> tuple[Part, ...]:
-    """The first `prefix` pictures after their labels, so that a server's prefix cache holds them for the next one."""
-    parts: list[Part] = []
-    words = before
-    for label, picture in enumerate(clip.pictures[:prefix], start=1):
-        parts += [Text(f"{words}\nFrame {label}:"), picture]
-        words = ""
-    return tuple(parts)
 
 
 def minmax(raw: Array) -> Array:

@@ -22,10 +22,9 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway.vlm.chat import ChatModel, Part, Question, Text
-from headway.vlm.clip import Clip, evenly, thinned
+from headway.vlm.clip import Clip, evenly, prefix_parts, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
 from headway.vlm.logprobs import TOP, answer_probabilities, spellings
-from headway.vlm.topreward import prefix_parts
 
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
 BEFORE = "The pictures show, in order of time, a robot at work on a task up to this moment."
