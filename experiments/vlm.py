@@ -26,7 +26,8 @@ from headway import controls
 from headway.episodes import Episode, ProgressCurve
 from headway.estimator import Estimator
 from headway.files import write_json
-from headway.metrics.order import OrderSummary, ordered_pair_tau, summarise_order
+from headway.metrics.order import OrderSummary, summarise_order
+from headway.metrics.ranking import ordered_pair_tau
 from headway.scoring import score
 from headway.signals.summary import final
 from headway.source import Source

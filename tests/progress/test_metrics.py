@@ -1,17 +1,13 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from headway import controls
-from headway.episodes import ProgressCurve
-from headway.errors import InvalidValue
-from headway.metrics.against_truth import against_truth, stage_of
 from headway.metrics.intervals import bootstrap
-from headway.metrics.order import ordered_pair_tau, summarise_order, value_order_correlation
+from headway.metrics.order import summarise_order, value_order_correlation
+from headway.metrics.ranking import ordered_pair_tau
+from headway.metrics.stages import stage_of
 from headway.metrics.success import auroc
 
 values = st.lists(st.floats(0, 1, width=16), min_size=2, max_size=12)
@@ -89,42 +85,6 @@ def test_auroc_needs_both_outcomes():
 
 def test_a_boundary_belongs_to_the_stage_it_begins():
     assert stage_of(np.array([0, 0.2, 0.25, 0.6, 1.0]), (0.25, 0.35, 0.4)).tolist() == [0, 0, 1, 2, 2]
-
-
-def rate(control, episodes):
-    return against_truth(control.name, episodes, list(control.estimate(episodes)), look_ahead=5)
-
-
-def test_the_oracle_is_right_and_a_clock_is_not_once_episodes_fail(make_sliders):
-    episodes = make_sliders(5, failing=5)
-    oracle, clock = rate(controls.oracle(), episodes), rate(controls.clock(), episodes)
-    assert oracle.mae_expert.value == oracle.mae_imperfect.value == 0
-    assert oracle.success_auroc.value == oracle.tau_all.value == oracle.tau_failed.value == 1
-    assert oracle.gain_correlation.value == pytest.approx(1)
-    # the clock orders every demonstration perfectly, and cannot tell a failure
-    assert clock.voc_success.value == clock.voc_failed.value == 1
-    assert clock.mae_imperfect.value > 0.1
-    assert clock.tau_failed.value < 0.7
-
-
-def test_each_figure_by_hand_on_two_episodes(make_slider):
-    good, bad = make_slider(0), make_slider(1, stop_at=0.4)
-    flat = [
-        ProgressCurve(np.full(len(e), 0.4, np.float32), np.ones(len(e), bool), "flat", stage=np.zeros(len(e), int))
-        for e in (good, bad)
-    ]
-    row = against_truth("flat", [good, bad], flat)
-    assert row.mae_expert.value == pytest.approx(np.abs(good.truth.progress - 0.4).mean())
-    assert row.mae_imperfect.value == pytest.approx(np.abs(bad.truth.progress - 0.4).mean())
-    assert row.stage_accuracy.value == 1, "the imperfect one never leaves the first stage"
-    assert row.success_auroc.value == 0.5
-    assert np.isnan(row.gain_correlation.value)
-
-
-def test_accuracy_without_truth_is_refused(make_slider):
-    episode = replace(make_slider(), truth=None)
-    with pytest.raises(InvalidValue, match="episode 0 carries no truth"):
-        rate(controls.clock(), [episode])
 
 
 def test_the_order_of_refused_episodes_is_told_under_every_convention():

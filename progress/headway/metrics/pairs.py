@@ -1,11 +1,11 @@
 """Correlation over the frames of many episodes, at little cost for any resample of the episodes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from headway.episodes import Array
+from headway.metrics.ragged import Curves, per_episode
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,18 +36,30 @@ class PairSums:
         return float(np.clip((xy - x * y / frames) / spread, -1, 1)) if spread > 0 else float("nan")
 
 
-def pair_sums(x: Sequence[Array], y: Sequence[Array]) -> PairSums:
+def pair_sums(x: Curves, y: Curves) -> PairSums:
     """Sums of pairs of curves (time,), one an episode."""
-    pairs = [np.stack([np.asarray(a, float), np.asarray(b, float)]) for a, b in zip(x, y, strict=True)]
-    known = [pair for pair in pairs if pair.size and not np.isnan(pair).any()]
-    shift = np.concatenate(known, axis=1).mean(axis=1, keepdims=True) if known else np.zeros((2, 1))
-    rows, lowest, highest = [], [], []
-    for pair in pairs:
-        kept = pair[:, :0] if np.isnan(pair).any() else pair
-        a, b = kept - shift
-        rows.append([len(a), a.sum(), b.sum(), a @ a, b @ b, a @ b])
-        lowest.append(kept.min(axis=1, initial=np.inf))
-        highest.append(kept.max(axis=1, initial=-np.inf))
-    return PairSums(
-        np.array(rows, float).reshape(-1, 6), np.array(lowest).reshape(-1, 2), np.array(highest).reshape(-1, 2)
-    )
+    frames, x_mean, y_mean, xx, yy, xy, *ends = moments(x, y).T
+    known = ~np.isnan(frames)
+    total = frames[known].sum() or 1.0
+    dx = x_mean - (frames[known] * x_mean[known]).sum() / total
+    dy = y_mean - (frames[known] * y_mean[known]).sum() / total
+    sums = [frames, frames * dx, frames * dy, xx + frames * dx**2, yy + frames * dy**2, xy + frames * dx * dy]
+    lowest, highest = np.stack(ends[:2], axis=1), np.stack(ends[2:], axis=1)
+    lowest[~known], highest[~known] = np.inf, -np.inf
+    return PairSums(np.where(known[:, None], np.stack(sums, axis=1), 0.0), lowest, highest)
+
+
+def moments(x: Curves, y: Curves) -> Array:
+    """Of each episode's pairs of x and y, float64 (episodes, 10), NaN for an episode with a NaN or without frames.
+
+    Frames; means of x and y; sums of x x, y y and x y about these means; lowest x and y; highest x and y.
+    """
+    return per_episode(_moments, x, y, columns=(10,))
+
+
+def _moments(x: Array, y: Array) -> Array:
+    means = x.mean(axis=1), y.mean(axis=1)
+    dx, dy = x - means[0][:, None], y - means[1][:, None]
+    squares = [np.einsum("et,et->e", *pair) for pair in ((dx, dx), (dy, dy), (dx, dy))]
+    ends = [of.min(axis=1) for of in (x, y)] + [of.max(axis=1) for of in (x, y)]
+    return np.stack([np.full(len(x), float(x.shape[1])), *means, *squares, *ends], axis=1)

@@ -3,6 +3,9 @@
 Episodes whose score is NaN are left out of every figure.
 """
 
+from dataclasses import dataclass
+from types import ModuleType
+
 import numpy as np
 from scipy import stats
 
@@ -21,6 +24,7 @@ def auroc(score: Array, succeeded: Array) -> float:
     good, bad = int(succeeded.sum()), int((~succeeded).sum())
     if not good or not bad:
         return float("nan")
+    # scikit-learn's takes 1.9 ms of 100 episodes where this takes 0.08, and a bootstrap asks hundreds of times
     above = float(stats.rankdata(score)[succeeded].sum()) - good * (good + 1) / 2
     return above / (good * bad)
 
@@ -28,35 +32,70 @@ def auroc(score: Array, succeeded: Array) -> float:
 def average_precision(score: Array, succeeded: Array) -> float:
     """Area under the precision-recall curve as a sum of steps: sum of (R_n - R_{n-1}) P_n over the distinct scores.
 
-    Without interpolation, which would flatter (Davis and Goadrich 2006). Episodes of equal score come in together, so
-    their order does not matter; a constant gets the share of successes. NaN when none succeeded.
+    Scikit-learn's. Without interpolation, which would flatter (Davis and Goadrich 2006). Episodes of equal score come
+    in together, so their order does not matter; a constant gets the share of successes. NaN when none succeeded.
     """
     score, succeeded = _known(score, succeeded)
     if not succeeded.any():
         return float("nan")
-    order = np.argsort(-score, kind="stable")
-    last_of_tie = np.r_[np.diff(score[order]) != 0, True]
-    found = np.cumsum(succeeded[order])[last_of_tie]
-    taken = np.flatnonzero(last_of_tie) + 1
-    gained = np.diff(found, prepend=0) / succeeded.sum()
-    return float((gained * found / taken).sum())
+    return float(_sklearn().average_precision_score(succeeded, score))
 
 
 def f1(score: Array, succeeded: Array, threshold: float) -> float:
-    """2 TP / (2 TP + FP + FN), where a score STRICTLY above the threshold says success; NaN when none is or is said."""
+    """2 TP / (2 TP + FP + FN), where a score STRICTLY above the threshold says success; NaN when none is or is said.
+
+    Scikit-learn's.
+    """
     score, succeeded = _known(score, succeeded)
-    said = score > threshold
-    right, said_or_true = int((said & succeeded).sum()), int(said.sum()) + int(succeeded.sum())
-    return 2 * right / said_or_true if said_or_true else float("nan")
+    if not score.size:
+        return float("nan")
+    return float(_sklearn().f1_score(succeeded, score > threshold, zero_division=np.nan))
 
 
 def brier(probability: Array, succeeded: Array) -> float:
     """Mean of (probability - outcome)^2 over episodes (Brier 1950): 0 is best, 0.25 for a constant 0.5.
 
-    Raises InvalidValue when a probability lies outside [0, 1].
+    Scikit-learn's. Raises InvalidValue when a probability lies outside [0, 1].
     """
     probability, succeeded = _probabilities(probability, succeeded)
-    return float(np.square(probability - succeeded).mean()) if probability.size else float("nan")
+    if not probability.size:
+        return float("nan")
+    return float(_sklearn().brier_score_loss(succeeded, probability, pos_label=True))
+
+
+@dataclass(frozen=True, repr=False)
+class Reliability:
+    """A reliability diagram: what a probability said, and what came of it, bin by bin.
+
+    Attributes:
+        edges: float64 (bins + 1,), of equal width over [0, 1]; a bin is closed below, and above only the last.
+        episodes: int64 (bins,), how many fell into each.
+        said: float64 (bins,), mean probability, NaN in an empty bin.
+        succeeded: float64 (bins,), share of successes, NaN in an empty bin.
+    """
+
+    edges: Array
+    episodes: Array
+    said: Array
+    succeeded: Array
+
+
+def reliability(probability: Array, succeeded: Array, bins: int = BINS) -> Reliability:
+    """Bins of equal width, as in the expected calibration error (Murphy and Winkler 1977; DeGroot and Fienberg 1983).
+
+    Raises InvalidValue when a probability lies outside [0, 1].
+    """
+    if bins < 1:
+        raise InvalidValue(f"a reliability diagram needs at least one bin, got {bins}")
+    probability, succeeded = _probabilities(probability, succeeded)
+    edges = np.linspace(0, 1, bins + 1)
+    bin_of = np.searchsorted(edges[1:-1], probability, side="right")
+    episodes = np.bincount(bin_of, minlength=bins)
+    said, came = (
+        np.divide(np.bincount(bin_of, of, bins), episodes, out=np.full(bins, np.nan), where=episodes > 0)
+        for of in (probability, succeeded.astype(float))
+    )
+    return Reliability(edges, episodes, said, came)
 
 
 def expected_calibration_error(probability: Array, succeeded: Array, bins: int = BINS) -> float:
@@ -68,13 +107,11 @@ def expected_calibration_error(probability: Array, succeeded: Array, bins: int =
 
     Raises InvalidValue when a probability lies outside [0, 1].
     """
-    probability, succeeded = _probabilities(probability, succeeded)
-    if not probability.size:
+    found = reliability(probability, succeeded, bins)
+    filled = found.episodes > 0
+    if not filled.any():
         return float("nan")
-    edges = np.linspace(0, 1, bins + 1)[1:-1]
-    bin_of = np.searchsorted(edges, probability, side="right")
-    gaps = np.bincount(bin_of, probability - succeeded, minlength=bins)
-    return float(np.abs(gaps).sum() / len(probability))
+    return float(np.average(np.abs(found.said - found.succeeded)[filled], weights=found.episodes[filled]))
 
 
 def _known(score: Array, succeeded: Array) -> tuple[Array, Array]:
@@ -90,3 +127,10 @@ def _probabilities(probability: Array, succeeded: Array) -> tuple[Array, Array]:
     if probability.size and (probability.min() < 0 or probability.max() > 1):
         raise InvalidValue(f"probabilities must lie in [0, 1], got {probability.min():.3g} to {probability.max():.3g}")
     return probability, succeeded
+
+
+def _sklearn() -> ModuleType:
+    """Imported when first needed: that takes over a second, and most commands do without."""
+    import sklearn.metrics
+
+    return sklearn.metrics

@@ -1,13 +1,23 @@
 import numpy as np
 import pytest
+import sklearn.metrics
+import torch
+import torchmetrics
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
+from torchmetrics.functional.regression import pearson_corrcoef
 
+from headway.errors import InvalidValue
 from headway.metrics.errors import (
     isotonic_errors,
     mean_absolute_error,
+    mean_absolute_errors,
     pearson,
+    pearsons,
     pooled_pearson,
     root_mean_square_error,
+    root_mean_square_errors,
 )
 
 
@@ -80,3 +90,59 @@ def test_unknown_episodes_stay_unknown_and_one_alone_has_no_map():
     assert np.isnan(errors).tolist() == [False, True, False]
     assert np.isnan(isotonic_errors(true[:1], true[:1])).all()
     assert isotonic_errors([], []).shape == (0,)
+
+
+NAN = float("nan")
+curves = st.lists(
+    st.lists(st.tuples(*[st.integers(0, 4).map(lambda n: n / 4) | st.just(NAN)] * 2), max_size=6)
+    | st.lists(st.tuples(st.floats(0, 1, width=32), st.floats(0, 1, width=32)), max_size=12),
+    min_size=1,
+    max_size=6,
+).map(lambda rows: [[np.array([pair[side] for pair in row], float) for row in rows] for side in (0, 1)])
+
+
+def looped(figure, estimated, true):
+    return np.array(
+        [figure(e, t) if len(t) and not np.isnan(e + t).any() else NAN for e, t in zip(estimated, true, strict=True)]
+    )
+
+
+@given(curves)
+def test_errors_of_many_episodes_are_scikit_learns_of_each(sides):
+    estimated, true = sides
+    assert mean_absolute_errors(estimated, true) == pytest.approx(
+        looped(sklearn.metrics.mean_absolute_error, estimated, true), nan_ok=True
+    )
+    assert root_mean_square_errors(estimated, true) == pytest.approx(
+        looped(sklearn.metrics.root_mean_squared_error, estimated, true), nan_ok=True
+    )
+
+
+@given(curves)
+def test_correlations_of_many_episodes_are_scipys_of_each(sides):
+    def correlation(e, t):
+        return stats.pearsonr(e, t).statistic if min(np.ptp(e), np.ptp(t)) > 0 else NAN
+
+    found, expected = pearsons(*sides), looped(correlation, *sides)
+    # a spread within rounding of none has no digits left, in scipy's either
+    clear = np.array([len(t) == 0 or not 0 < min(np.ptp(e), np.ptp(t)) < 1e-4 for e, t in zip(*sides, strict=True)])
+    assert found[clear] == pytest.approx(expected[clear], abs=1e-6, nan_ok=True)
+
+
+def test_torchmetrics_agrees_on_ragged_episodes():
+    rng = np.random.default_rng(0)
+    true = [rng.random(n) for n in (5, 80, 31, 5)]
+    estimated = [t + rng.normal(0, 0.1, len(t)) for t in true]
+    for ours, theirs in (
+        (pearsons, pearson_corrcoef),
+        (mean_absolute_errors, torchmetrics.functional.mean_absolute_error),
+    ):
+        expected = [float(theirs(torch.tensor(e), torch.tensor(t))) for e, t in zip(estimated, true, strict=True)]
+        assert ours(estimated, true) == pytest.approx(expected, abs=1e-6)
+
+
+def test_curves_that_do_not_fit_name_the_episode():
+    with pytest.raises(InvalidValue, match="episode 1 have 3 and 2 frames"):
+        mean_absolute_errors([np.zeros(2), np.zeros(3)], [np.zeros(2), np.zeros(2)])
+    with pytest.raises(InvalidValue, match="1 curves but 2"):
+        pearsons([np.zeros(2)], [np.zeros(2)] * 2)

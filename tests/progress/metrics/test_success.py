@@ -2,11 +2,20 @@ import itertools
 
 import numpy as np
 import pytest
+import sklearn.metrics
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    binary_average_precision,
+    binary_calibration_error,
+    binary_f1_score,
+)
 
 from headway.errors import InvalidValue
-from headway.metrics.success import auroc, average_precision, brier, expected_calibration_error, f1
+from headway.metrics.success import auroc, average_precision, brier, expected_calibration_error, f1, reliability
 
 # few distinct scores, so that ties come up all the time
 episodes = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=25).map(
@@ -119,3 +128,55 @@ def test_what_is_no_probability_is_refused(figure, outside):
 def test_a_probability_on_an_edge_belongs_to_the_bin_above():
     error = expected_calibration_error(np.array([0.25, 0.5]), np.array([False, True]), bins=2)
     assert error == pytest.approx((0.25 + 0.5) / 2)
+
+
+@given(episodes)
+def test_figures_are_scikit_learns(rows):
+    score, done = rows
+    if done.all() or not done.any():
+        return
+    assert auroc(score, done) == pytest.approx(sklearn.metrics.roc_auc_score(done, score))
+    assert average_precision(score, done) == pytest.approx(sklearn.metrics.average_precision_score(done, score))
+    assert brier(score, done) == pytest.approx(sklearn.metrics.brier_score_loss(done, score))
+    # scikit-learn closes its bins above where we close them below, and hides the empty ones
+    inside = score + 1e-6 * (score < 1)
+    share, mean = calibration_curve(done, inside, n_bins=7)
+    diagram = reliability(inside, done, 7)
+    filled = diagram.episodes > 0
+    assert diagram.succeeded[filled] == pytest.approx(share)
+    assert diagram.said[filled] == pytest.approx(mean)
+
+
+@given(episodes)
+def test_figures_are_torchmetrics(rows):
+    score, done = rows
+    tensors = torch.tensor(score), torch.tensor(done.astype(int))
+    if 0 < done.sum() < len(done):
+        assert auroc(score, done) == pytest.approx(float(binary_auroc(*tensors)), abs=1e-5)
+    if done.any():
+        assert average_precision(score, done) == pytest.approx(float(binary_average_precision(*tensors)), abs=1e-5)
+        # it too calls a success what lies strictly above the threshold
+        assert f1(score, done, 0.5) == pytest.approx(float(binary_f1_score(*tensors, threshold=0.5)), abs=1e-5)
+    # bins of other edges than our scores, on which the two need not agree
+    error = binary_calibration_error(*tensors, n_bins=15, norm="l1")
+    assert expected_calibration_error(score, done) == pytest.approx(float(error), abs=1e-5)
+
+
+def test_only_successes_or_only_failures_have_what_can_be_said_of_them():
+    score = np.array([0.9, 0.2])
+    assert brier(score, np.array([True, True])) == pytest.approx((0.01 + 0.64) / 2)
+    assert brier(score, np.array([False, False])) == pytest.approx((0.81 + 0.04) / 2)
+    assert average_precision(score, np.array([True, True])) == 1
+    assert f1(score, np.array([False, False]), 0.5) == 0
+    assert f1(score, np.array([True, True]), 0.5) == pytest.approx(2 / 3)
+
+
+def test_a_diagram_by_hand():
+    diagram = reliability(np.array([0.1, 0.3, 0.5, 1.0, np.nan]), np.array([False, True, True, True, False]), bins=2)
+    assert diagram.edges.tolist() == [0, 0.5, 1]
+    assert diagram.episodes.tolist() == [2, 2]
+    assert diagram.said == pytest.approx([0.2, 0.75])
+    assert diagram.succeeded == pytest.approx([0.5, 1])
+    assert np.isnan(reliability(np.array([0.1]), np.array([True]), bins=2).said[1])
+    with pytest.raises(InvalidValue, match="at least one bin"):
+        reliability(np.array([0.1]), np.array([True]), bins=0)
