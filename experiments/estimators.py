@@ -33,6 +33,8 @@ from headway import controls
 from headway.encoders.cache import default_cache
 from headway.ensemble import Ensemble
 from headway.estimator import Estimator
+from headway.evaluation.judge import judge, to_json
+from headway.evaluation.reference import references
 from headway.learned.checkpoint import load_learned, save_learned
 from headway.learned.cross_fit import train_members
 from headway.learned.estimator import Learned
@@ -42,7 +44,6 @@ from headway.learned.method import Method, TaskEpisodes, TrainingConfig
 from headway.learned.methods import METHODS
 from headway.learned.pixels import load_pixels, train_pixels
 from headway.learned.resume import forget_states
-from headway.metrics.against_truth import against_truth
 from headway.metrics.language import confusion_matrix
 from headway.signals.summary import final
 from headway.specs import untrained
@@ -200,11 +201,12 @@ def work(job: Job, args: Args) -> list[dict[str, Any]]:
     estimator, seconds = make(job, args)
     rows = []
     for where in ("test", "test-ood", *levels_of(args)):
-        episodes = list(open_dataset(args.out / where))
+        source = open_dataset(args.out / where)
+        episodes = list(source)
         started = time.process_time()
         curves = list(estimator.estimate(episodes, stride=2))
         speed = sum(int(curve.looked_at.sum()) for curve in curves) / (time.process_time() - started)
-        figures = asdict(against_truth(job.method, episodes, curves, LOOK_AHEAD))
+        figures = to_json(judge(job.method, references(episodes, source.stage_names), curves, LOOK_AHEAD))
         if where not in ONE_FACTOR:
             others = [task for task in LANGUAGE if task != TASK]
             figures["language_margin"] = language_margin(estimator, episodes, others)

@@ -1,4 +1,4 @@
-"""What experiments/estimators.py measures beyond the row of `against_truth`."""
+"""What experiments/estimators.py measures beyond `headway.evaluation.judge`."""
 
 from collections.abc import Sequence
 from contextlib import suppress

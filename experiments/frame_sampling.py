@@ -10,18 +10,16 @@ written as soon as it is known; a run cut short goes on.
     .venv/bin/python experiments/frame_sampling.py --fast      # a minute, its figures mean nothing
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import tyro
+from accuracy_rows import Row, accuracy_row, accuracy_table, read_rows, write_rows
 
 from headway import controls
 from headway.cli.options import Bar
-from headway.cli.show import ACCURACY
 from headway.encoders.cache import FeatureCache
 from headway.estimator import Estimator
 from headway.learned.cross_fit import train_members
@@ -30,7 +28,6 @@ from headway.learned.heads import Heads, Sampling
 from headway.learned.inputs import InputConfig
 from headway.learned.members import Workshop
 from headway.learned.method import TaskEpisodes, TrainingConfig
-from headway.metrics.against_truth import against_truth
 from headway.source import Source
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
@@ -70,7 +67,7 @@ def train(sampling: Sampling, seed: int, source: Source, args: Args) -> Learned:
     return Learned(name, name, method, members)
 
 
-def rows_of_seed(seed: int, known: Sequence[str], args: Args) -> Iterator[dict[str, str]]:
+def rows_of_seed(seed: int, known: Sequence[str], args: Args) -> Iterator[Row]:
     """A row for every estimator not yet `known`, on every episode of one collection, each held out."""
     folder = args.folder / f"seed-{seed}"
     collect("tidy-drawer", 14 if args.fast else 60, folder, seed=seed, options=RecordingOptions(robot="gripper"))
@@ -82,36 +79,19 @@ def rows_of_seed(seed: int, known: Sequence[str], args: Args) -> Iterator[dict[s
         if name in known:
             continue
         judge: Estimator = makers[name]()
-        row = against_truth(name, episodes, list(judge.estimate(episodes, STRIDE)))
-        yield {"estimator": name, "seed": str(seed)} | {each: str(getattr(row, each).value) for each in ACCURACY}
-
-
-def table(rows: Sequence[dict[str, str]]) -> str:
-    """Mean over seeds and, in brackets, the lowest and highest seed, as Markdown."""
-    lines = [f"| estimator | {' | '.join(ACCURACY.values())} |", "|---" * (len(ACCURACY) + 1) + "|"]
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        cells = []
-        for figure in ACCURACY:
-            values = np.array([float(row[figure]) for row in rows if row["estimator"] == name])
-            known = values[~np.isnan(values)]
-            cells.append(f"{known.mean():.3f} [{known.min():.3f}, {known.max():.3f}]" if known.size else "n/a")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        yield accuracy_row(name, seed, source, judge.estimate(episodes, STRIDE))
 
 
 def main(args: Args) -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / "rows.csv"
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    rows = read_rows(path)
     for seed in range(1 if args.fast else args.seeds):
         known = [row["estimator"] for row in rows if row["seed"] == str(seed)]
         for row in rows_of_seed(seed, known, args):
             rows.append(row)
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, ["estimator", "seed", *ACCURACY])
-                writer.writeheader()
-                writer.writerows(rows)
-    print(table(rows))
+            write_rows(path, rows)
+    print(accuracy_table(rows))
     print(f"\nrows are in {path}")
 
 

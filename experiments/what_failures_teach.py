@@ -8,17 +8,15 @@ held-out episodes, beside the blind controls. A row is written as soon as it is 
     .venv/bin/python experiments/what_failures_teach.py --fast      # seconds, its figures mean nothing
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tyro
+from accuracy_rows import Row, accuracy_row, accuracy_table, read_rows, write_rows
 
 from headway import controls
 from headway.cli.options import Bar
-from headway.cli.show import ACCURACY
 from headway.encoders.cache import default_cache
 from headway.episodes import Episode
 from headway.estimator import Estimator
@@ -28,7 +26,6 @@ from headway.learned.inputs import InputConfig
 from headway.learned.members import Workshop
 from headway.learned.method import TaskEpisodes, TrainingConfig
 from headway.learned.sarm import Sarm
-from headway.metrics.against_truth import against_truth
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
 from headway_envs.recording import RecordingOptions
@@ -54,7 +51,7 @@ def train(name: str, episodes: Sequence[Episode], stages: tuple[str, ...], metho
     return Learned(name, name, method, members)
 
 
-def rows_of_seed(seed: int, args: Args) -> list[dict[str, str | float]]:
+def rows_of_seed(seed: int, args: Args) -> list[Row]:
     """Every estimator on every episode of one collection, each held out."""
     folder = args.out / ("fast" if args.fast else "full") / f"seed-{seed}"
     if not folder.exists():
@@ -70,39 +67,19 @@ def rows_of_seed(seed: int, args: Args) -> list[dict[str, str | float]]:
         train("sarm, successes", successes, stages, method),
         *(make() for make in BLIND),
     ]
-    found = []
-    for judge in judges:
-        row = against_truth(judge.name, episodes, list(judge.estimate(episodes)))
-        found.append({"estimator": judge.name, "seed": seed} | {name: getattr(row, name).value for name in ACCURACY})
-    return found
-
-
-def table(rows: Sequence[dict[str, str]]) -> str:
-    """Mean over seeds and, in brackets, the lowest and highest seed, as Markdown."""
-    lines = [f"| estimator | {' | '.join(ACCURACY.values())} |", "|---" * (len(ACCURACY) + 1) + "|"]
-    for name in dict.fromkeys(row["estimator"] for row in rows):
-        cells = []
-        for figure in ACCURACY:
-            values = np.array([float(row[figure]) for row in rows if row["estimator"] == name])
-            known = values[~np.isnan(values)]
-            cells.append(f"{known.mean():.3f} [{known.min():.3f}, {known.max():.3f}]" if known.size else "n/a")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return [accuracy_row(judge.name, seed, source, judge.estimate(episodes)) for judge in judges]
 
 
 def main(args: Args) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / ("rows-fast.csv" if args.fast else "rows.csv")
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
+    rows = read_rows(path)
     for seed in range(1 if args.fast else args.seeds):
         if any(row["seed"] == str(seed) for row in rows):
             continue
-        rows += [{key: str(value) for key, value in row.items()} for row in rows_of_seed(seed, args)]
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["estimator", "seed", *ACCURACY])
-            writer.writeheader()
-            writer.writerows(rows)
-    print(table(rows))
+        rows += rows_of_seed(seed, args)
+        write_rows(path, rows)
+    print(accuracy_table(rows))
     print(f"\nrows are in {path}")
 
 

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from headway.cli.demo_run import Size, run, verdict
 from headway.errors import OutputError
-from headway.metrics.against_truth import AgainstTruth
+from headway.evaluation.figures import FIGURES
+from headway.evaluation.judge import Found, Judged
 from headway.metrics.intervals import Estimate
 
 TINY = Size(episodes=8, epochs=1, policy_seeds=1, policy_steps=20, layouts=2)
@@ -62,9 +64,9 @@ def test_another_demos_folder_and_other_peoples_folders_are_refused(finished, tm
 
 def test_the_verdict_says_when_the_method_does_not_beat_a_control():
     def row(name, **figures):
-        values = dict.fromkeys(AgainstTruth.__dataclass_fields__, Estimate(0.5, 0.4, 0.6))
-        known = {figure: Estimate(value, value, value) for figure, value in figures.items()}
-        return AgainstTruth(**{**values, **known, "estimator": name})
+        values = dict.fromkeys(FIGURES, Found(Estimate(0.5, 0.4, 0.6), np.zeros(0)))
+        known = {figure: Found(Estimate(value, value, value), np.zeros(0)) for figure, value in figures.items()}
+        return Judged(name, values | known, unscored=0)
 
     sarm = row("sarm", mae_expert=0.1, mae_imperfect=0.2, tau_failed=0.4)
     clock = row("clock", mae_expert=0.05, mae_imperfect=0.3, tau_failed=0.4)

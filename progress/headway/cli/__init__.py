@@ -9,7 +9,9 @@ import tyro
 from headway.cli.annotate import annotate
 from headway.cli.collect import collect, tasks
 from headway.cli.demo import demo
+from headway.cli.evaluate import evaluate
 from headway.cli.fetch import fetch
+from headway.cli.filter import filter_dataset
 from headway.cli.label import label
 from headway.cli.report import report
 from headway.cli.score import score
@@ -26,7 +28,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "score": score,
     "report": report,
+    "evaluate": evaluate,
     "weights": weights,
+    "filter": filter_dataset,
     "fetch": fetch,
 }
 

@@ -15,12 +15,13 @@ from headway.cli.options import Bar
 from headway.cli.show import ACCURACY, accuracy_table, policy_table, show, show_accuracy, worst_table
 from headway.cli.train import gather_tasks, run_training
 from headway.errors import OutputError
+from headway.evaluation.judge import Judged, judge
+from headway.evaluation.reference import references
 from headway.files import write_json
 from headway.learned.inputs import InputConfig
 from headway.learned.method import TrainingConfig
 from headway.learned.pixels import train_pixels
 from headway.learned.sarm import Sarm
-from headway.metrics.against_truth import AgainstTruth, against_truth
 from headway.metrics.intervals import Estimate
 from headway.report import ReportTable, write_report
 from headway.scoring import score
@@ -151,9 +152,9 @@ def _score(source: Source, name: str, spec: str, out: Path) -> Scores:
         return read_scores(score(source, make_estimator(spec), out / "scores" / name, on_episode=bar.at))
 
 
-def _judge(source: Source, name: str, scores: Scores) -> AgainstTruth:
+def _judge(source: Source, name: str, scores: Scores) -> Judged:
     curves = [scores.progress_curve(index) for index in source.episode_indices]
-    return against_truth(name, list(source), curves, LOOK_AHEAD)
+    return judge(name, references(list(source), source.stage_names), curves, LOOK_AHEAD, ACCURACY)
 
 
 def _clone(source: Source, scores: Scores, size: Size, seed: int) -> Comparison:
@@ -181,9 +182,9 @@ def _report(source: Source, scores: Scores, out: Path, tables: Sequence[ReportTa
         return write_report(scores, source, out / "report.html", tables=tables, on_episode=bar.at)
 
 
-def _results(judged: Sequence[AgainstTruth], comparison: Comparison, clock: Clock) -> dict[str, Any]:
+def _results(judged: Sequence[Judged], comparison: Comparison, clock: Clock) -> dict[str, Any]:
     """All figures of the demo as JSON's types; what is not defined is null."""
-    accuracy = {row.estimator: {name: _estimate(getattr(row, name)) for name in ACCURACY} for row in judged}
+    accuracy = {row.estimator: {name: _estimate(row[name]) for name in ACCURACY} for row in judged}
     policies = {
         arm.name: {"success": _estimate(arm.success), "by_seed": arm.by_seed, "frames": arm.frames}
         for arm in comparison.arms
@@ -196,7 +197,7 @@ def _estimate(estimate: Estimate) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 6) for name, value in asdict(estimate).items()}
 
 
-def verdict(judged: Sequence[AgainstTruth]) -> list[str]:
+def verdict(judged: Sequence[Judged]) -> list[str]:
     """Whether SARM beats every control that sees nothing, a line for each figure that can tell."""
     sarm = next(row for row in judged if row.estimator == "sarm")
     blind = [row for row in judged if row.estimator not in ("sarm", "oracle")]
@@ -207,13 +208,13 @@ def verdict(judged: Sequence[AgainstTruth]) -> list[str]:
         ("tau_failed", "ranking among failed episodes", -1),
         ("tau_failed_apart", "the same where they truly differ by more than 0.05", -1),
     ):
-        known = [row for row in blind if not math.isnan(getattr(row, figure).value)]
-        best = min(known, key=lambda row: sign * getattr(row, figure).value, default=None)
-        ours = getattr(sarm, figure)
+        known = [row for row in blind if not math.isnan(row[figure].value)]
+        best = min(known, key=lambda row: sign * row[figure].value, default=None)
+        ours = sarm[figure]
         if best is None or math.isnan(ours.value):
             lines.append(f"too few episodes to tell on {words}")
             continue
-        theirs = getattr(best, figure)
+        theirs = best[figure]
         word = "beats" if sign * ours.value < sign * theirs.value else "DOES NOT BEAT"
         overlap = ", intervals overlap" if ours.low <= theirs.high and theirs.low <= ours.high else ""
         lines.append(

@@ -7,7 +7,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from headway.metrics.against_truth import AgainstTruth
+from headway.evaluation.figures import FIGURES
+from headway.evaluation.judge import Judged
 from headway.metrics.intervals import Estimate
 from headway.report import ReportTable
 from headway.tables import Scores
@@ -18,16 +19,19 @@ from headway_policies.comparison import Comparison
 WIDE = 20
 
 ACCURACY = {
-    "mae_expert": "MAE expert\u00a0↓",
-    "mae_imperfect": "MAE imperfect\u00a0↓",
-    "stage_accuracy": "stage acc.\u00a0↑",
-    "success_auroc": "AUROC\u00a0↑",
-    "tau_all": "rank all\u00a0↑",
-    "tau_failed": "rank failed\u00a0↑",
-    "tau_failed_apart": "… >.05 apart\u00a0↑",
-    "gain_correlation": "gain corr.\u00a0↑",
-    "voc_success": "VOC success",
-    "voc_failed": "VOC failed",
+    name: FIGURES[name].heading
+    for name in (
+        "mae_expert",
+        "mae_imperfect",
+        "stage_accuracy",
+        "success_auroc",
+        "tau_all",
+        "tau_failed",
+        "tau_failed_apart",
+        "gain_correlation",
+        "voc_success",
+        "voc_failed",
+    )
 }
 
 
@@ -37,7 +41,7 @@ def show(table: ReportTable) -> None:
     _print(table.title, table.columns, rows, table.note)
 
 
-def show_accuracy(judged: Sequence[AgainstTruth], note: str) -> None:
+def show_accuracy(judged: Sequence[Judged], note: str) -> None:
     """Print one figure a row and one estimator a column; the first estimator with its intervals.
 
     The report has all intervals; a terminal is too narrow for them.
@@ -45,7 +49,7 @@ def show_accuracy(judged: Sequence[AgainstTruth], note: str) -> None:
     first, *others = judged
     rows = []
     for name, words in ACCURACY.items():
-        value, *values = (getattr(row, name) for row in (first, *others))
+        value, *values = (row[name] for row in (first, *others))
         rows.append([words, _short(value), f"[{value.low:.2f},{value.high:.2f}]", *map(_short, values)])
     columns = ["", first.estimator, "95 %", *(row.estimator for row in others)]
     _print("How right it is, against the simulator's truth", columns, rows, note)
@@ -83,9 +87,9 @@ def _print(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], no
         console.print(note, style="dim", soft_wrap=True)
 
 
-def accuracy_table(rows: Sequence[AgainstTruth], note: str) -> ReportTable:
+def accuracy_table(rows: Sequence[Judged], note: str) -> ReportTable:
     """How right each estimator is, with intervals; the blind controls belong among the rows."""
-    cells = [[row.estimator, *(_figure(getattr(row, name)) for name in ACCURACY)] for row in rows]
+    cells = [[row.estimator, *(_figure(row[name]) for name in ACCURACY)] for row in rows]
     return ReportTable("How right it is, against the simulator's truth", ["estimator", *ACCURACY.values()], cells, note)
 
 

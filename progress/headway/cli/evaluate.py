@@ -1,0 +1,139 @@
+"""`headway evaluate`."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from headway.cli.options import (
+    Bar,
+    CamerasOption,
+    DatasetArgument,
+    DeviceOption,
+    EpisodesOption,
+    RenameOption,
+    check_device,
+    default_out,
+    open_source,
+    parse_episodes,
+)
+from headway.evaluation.language import Confusion, confusion, videos_of
+from headway.evaluation.run import Evaluation, named, scored, with_controls
+from headway.evaluation.run import evaluate as evaluate_scores
+from headway.evaluation.stressed import Stressful, parse_stresses, under_stress
+from headway.scoring import ScoreOptions
+from headway.source import Source
+from headway.specs import make_estimator
+from headway.tables import RUN, Scores
+
+# letters of a folder's name; file systems allow 255 bytes
+LONGEST = 80
+
+
+def evaluate(
+    dataset: DatasetArgument,
+    /,
+    *,
+    estimators: Annotated[str, tyro.conf.arg(metavar="A,B,...")],
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    cameras: CamerasOption = "",
+    rename: RenameOption = "",
+    episodes: EpisodesOption = "",
+    stride: int = 1,
+    look_ahead: int = 0,
+    stress: Annotated[str, tyro.conf.arg(metavar="A,B|all")] = "",
+    device: DeviceOption = "cpu",
+) -> int:
+    """Tell whether estimators are right: every figure that the dataset lets one know, beside blind controls.
+
+    Judged by the simulator's truth where the dataset has it, else by stage marks, else by success labels; with nothing
+    but video it says what cannot be known. clock, constant and random are always among the estimators. Writes
+    evaluation.json, evaluation.csv and evaluation.html. For example:
+
+        headway evaluate demos/tidy --estimators sarm:runs/tidy,untrained:sarm:runs/tidy,pixels:runs/pixels
+        headway evaluate demos/tidy --estimators scores/tidy-sarm-tidy --out evaluations/tidy
+
+    Args:
+        estimators: specs with commas between them, or folders of scores of this dataset
+        out: folder for the results and the scores; default: evaluations/DATASET
+        stride: look at every N-th frame and interpolate between
+        look_ahead: frames over which gains are taken; default: 1.25 seconds
+        stress: also score changed copies of 12 episodes: truncate, freeze, black, ... or all; see docs/evaluate.md
+    """
+    from headway.cli.show_evaluation import show_evaluation
+    from headway.evaluation.outputs import CSV, JSON, write_evaluation
+    from headway.evaluation.page import PAGE, write_page
+
+    check_device(device)
+    source = open_source(dataset, cameras, rename)
+    stresses, obstacles = parse_stresses(stress, source)
+    specs = named(with_controls(estimators.split(",")))
+    options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, rename=rename)
+    place = out or default_out("evaluations", str(source.root))
+    desk = Desk(source, place / "scores", options, device)
+    found = evaluate_scores(source, {name: desk.plain(spec) for name, spec in specs.items()}, look_ahead or None)
+    show_evaluation(found)
+    asked = {name: spec for name, spec in specs.items() if not is_folder(spec)}
+    confusions = {name: matrix for name, spec in asked.items() if (matrix := desk.language(spec, found)) is not None}
+    stressed = {name: desk.stress(name, spec, stresses, found) for name, spec in asked.items() if stresses}
+    write_evaluation(place, found, specs, confusions, stressed)
+    page = write_page(place / PAGE, found, confusions, stressed)
+    for obstacle in obstacles:
+        print(f"left out: {obstacle}")
+    print(f"figures are in {place / JSON} and {place / CSV}")
+    print(f"next: open {page} in a browser")
+    return 0
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where an evaluation's scores are made and kept, so that a run cut short goes on and a second one is quick."""
+
+    source: Source
+    folder: Path
+    options: ScoreOptions
+    device: str
+
+    def plain(self, spec: str) -> Scores:
+        """The scores of the dataset as it is."""
+        return self._score(self.source, spec, self.options, "")
+
+    def language(self, spec: str, found: Evaluation) -> Confusion | None:
+        """The matrix of videos and texts; None for an estimator without ears, or a dataset of one instruction."""
+        videos = videos_of(found.known)
+        if not videos or not make_estimator(spec, self.device).needs.instruction:
+            return None
+
+        def scored_under(text: str, episodes: tuple[int, ...]) -> Scores:
+            told = replace(self.options, task=text, episodes=episodes)
+            return self._score(self.source, spec, told, f"told-{list(videos).index(text)}")
+
+        return confusion(videos, scored_under)
+
+    def stress(self, estimator: str, spec: str, stresses: Sequence[str], found: Evaluation) -> list[Stressful]:
+        """What the estimator makes of changed copies of some of the episodes."""
+
+        def scored_on(source: Source, name: str, episodes: tuple[int, ...]) -> Scores:
+            return self._score(source, spec, replace(self.options, episodes=episodes), name)
+
+        return under_stress(self.source, stresses, found.known, found.curves[estimator], scored_on)
+
+    def _score(self, source: Source, spec: str, options: ScoreOptions, part: str) -> Scores:
+        name = f"{spec}{', ' if part else ''}{part}"
+        with Bar(f"scoring with {name}", "episode") as bar:
+            return scored(source, spec, self.folder / slug(name), options, self.device, bar.at)
+
+
+def is_folder(spec: str) -> bool:
+    """Whether a spec is a folder of scores, whose estimator cannot be asked anything more."""
+    return (Path(spec) / RUN).is_file()
+
+
+def slug(name: str) -> str:
+    """A folder's name for a spec; of long ones the end is replaced by a hash."""
+    plain = re.sub(r"[^\w.]+", "-", name).strip("-")
+    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
