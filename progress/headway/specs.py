@@ -7,6 +7,7 @@ oracle                     the simulator's truth
 sarm:RUN                   what `headway train sarm ... --out RUN` wrote
 pixels:RUN                 what `headway train pixels ... --out RUN` wrote
 untrained:sarm:RUN         the same network with random weights, blind
+reversed:SPEC              another estimator, shown each episode backwards; its curve is in the episode's own order
 ensemble:SPEC+SPEC         the mean less one standard deviation; ensemble@0.5:SPEC+SPEC takes half of one off
 ensemble-min:SPEC+SPEC     the minimum
 gvl:MODEL@URL              a vision-language model, asked for the completion of shuffled frames; likewise topreward,
@@ -53,7 +54,8 @@ def make_estimator(spec: str, device: str = "cpu") -> Estimator:
         "oracle": controls.oracle,
         **{method: partial(_load_learned, method, spec, argument, device) for method in METHODS},
         "pixels": lambda: load_pixels(_run(spec, argument)),
-        "untrained": lambda: untrained(make_estimator(argument, device)),
+        "untrained": lambda: untrained(make_estimator(_wrapped(spec, argument), device)),
+        "reversed": lambda: controls.backwards(make_estimator(_wrapped(spec, argument), device)),
         **{method: partial(make_vlm, method, argument, device) for method in VLM_METHODS},
     }
     if name.partition("@")[0] in NAMES:
@@ -96,6 +98,13 @@ def _run(spec: str, argument: str) -> Path:
         name = spec.partition(":")[0]
         raise InvalidValue(f"the spec {spec!r} needs the folder of a training run, such as {name}:runs/tidy")
     return Path(argument)
+
+
+def _wrapped(spec: str, argument: str) -> str:
+    if not argument:
+        name = spec.partition(":")[0]
+        raise InvalidValue(f"the spec {spec!r} needs the spec of another estimator, such as {name}:sarm:runs/tidy")
+    return argument
 
 
 def _seed(spec: str, argument: str) -> int:
