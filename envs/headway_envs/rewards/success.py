@@ -1,11 +1,14 @@
 """Ending an episode on the estimator's word."""
 
+import math
 from typing import Any
 
 import gymnasium
 from gymnasium.utils import RecordConstructorArgs
 
 from headway.errors import InvalidValue, UnknownName
+from headway.estimator import Reading
+from headway.signals.detector import DetectorConfig, SuccessDetector
 from headway_envs.rewards.keys import DECLARED, LOOKED_AT, SUCCESS
 from headway_envs.rewards.single import (
     AnyEnv,
@@ -72,26 +75,30 @@ class TerminateOnSuccess(Wrapper, RecordConstructorArgs):
             layer = layer.env
         RecordConstructorArgs.__init__(self, threshold=threshold, frames=frames, bonus=bonus)
         gymnasium.Wrapper.__init__(self, env)
-        self._threshold, self._frames, self._bonus = threshold, frames, bonus
-        self._sure_for = 0
+        self._detector = SuccessDetector(DetectorConfig(on=threshold, gap=0.0, frames=frames))
+        self._bonus, self._steps = bonus, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Started:
         """Resets the environment and forgets what was seen. Raises UnknownName where nobody estimates success."""
         observation, info = self.env.reset(seed=seed, options=options)
         if SUCCESS not in info:
             raise UnknownName("info key", SUCCESS, info, "EstimateProgress gives it, for estimators that tell success")
-        self._sure_for = 0
-        self._count(info)
+        self._detector.reset()
+        self._steps = 0
+        self._push(info)
         return observation, info
 
     def step(self, action: Any) -> Stepped:
         """Steps the environment and terminates when the estimator has been sure for long enough."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._count(info)
-        declared = self._sure_for >= self._frames
+        self._steps += 1
+        self._push(info)
+        declared = self._detector.on
         total = float(reward) + (self._bonus if declared else 0.0)
         return observation, total, bool(terminated) or declared, truncated, {**info, DECLARED: declared}
 
-    def _count(self, info: dict[str, Any]) -> None:
-        if info[LOOKED_AT]:
-            self._sure_for = self._sure_for + 1 if info.get(SUCCESS, 0.0) >= self._threshold else 0
+    def _push(self, info: dict[str, Any]) -> None:
+        success = info.get(SUCCESS, 0.0)
+        # nobody has to know for a frame to be unsure
+        reading = Reading(float(self._steps), math.nan, success=0.0 if math.isnan(success) else success)
+        self._detector.push(reading, fresh=info[LOOKED_AT])

@@ -216,10 +216,14 @@ class ConformalSuccess:
         It is the ceil((n + 1)(1 - alpha))-th smallest of n maxima. Raises InvalidValue when alpha is not within (0, 1)
         or below 1/(n + 1), where nothing can be promised.
         """
+        return self.maxima[len(self.maxima) - self.allowed(alpha)]
+
+    def allowed(self, alpha: float) -> int:
+        """How many of n + 1 exchangeable failures may lie above the threshold, from 1. Raises as `threshold` does."""
         episodes = len(self.maxima)
         if not 0 < alpha < 1:
             raise InvalidValue(f"the false-positive rate must lie between 0 and 1, both excluded, got {alpha}")
-        # how many of n + 1 exchangeable failures may lie above; the slack is for 0.29 * 100, which falls short of 29
+        # the slack is for 0.29 * 100, which falls short of 29
         above = math.floor((episodes + 1) * alpha + 1e-9)
         if above < 1:
             smallest = math.ceil(1e6 / (episodes + 1)) / 1e6
@@ -227,7 +231,7 @@ class ConformalSuccess:
                 f"a false-positive rate of {alpha:g} cannot be promised after {episodes} failed calibration episodes; "
                 f"the smallest possible is 1/{episodes + 1} = {smallest:g}: ask for that, or calibrate on more failures"
             )
-        return self.maxima[episodes - above]
+        return above
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

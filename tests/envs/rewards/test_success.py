@@ -109,3 +109,22 @@ def test_an_estimator_that_tells_no_success_is_refused(make_slider_env):
 def test_settings_that_would_end_every_episode_or_none_are_refused(make_slider_env, settings):
     with pytest.raises(InvalidValue, match="must"):
         TerminateOnSuccess(make_slider_env(), **settings)
+
+
+def test_it_fires_when_a_plain_count_of_sure_looks_would(make_slider_env):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        every, frames = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        success = tuple(
+            rng.choice([0.1, 0.79, 0.8, 0.9, 0.95, np.nan], 13, p=[0.1, 0.1, 0.2, 0.3, 0.25, 0.05]).tolist()
+        )
+        env = TerminateOnSuccess(EstimateProgress(make_slider_env(), Sure(success), every=every), 0.8, frames)
+        expected, sure_for = [], 0
+        for step in range(13):
+            if step % every == 0:
+                sure_for = sure_for + 1 if success[step // every] >= 0.8 else 0
+            # the state after the reset counts, but ends nothing before the first step
+            expected += [sure_for >= frames] if step else []
+            if expected and expected[-1]:
+                break
+        assert terminations(env, 12) == expected
