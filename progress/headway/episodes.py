@@ -152,6 +152,8 @@ class Episode:
         state: float32 (time, state_dim), what the robot senses of itself.
         environment_state: float32 (time, dim), what a simulator knows of the objects; no real robot has it.
         action: float32 (time, action_dim).
+        timestamps: float64 (time,), seconds, as recorded; where frames were dropped they leave a gap.
+        state_names, action_names: what the values of `state` and `action` are, in order.
         stages: what an annotator marked, in order of time, without overlap.
         dense_stages: the same episode marked in more and finer stages; SARM's second granularity.
         success: what an annotator says of the whole episode.
@@ -169,6 +171,9 @@ class Episode:
     state: Array | None = None
     environment_state: Array | None = None
     action: Array | None = None
+    timestamps: Array | None = None
+    state_names: tuple[str, ...] | None = None
+    action_names: tuple[str, ...] | None = None
     stages: tuple[Stage, ...] | None = None
     dense_stages: tuple[Stage, ...] | None = None
     success: bool | None = None
@@ -183,7 +188,7 @@ class Episode:
         if not self.fps > 0:
             raise InvalidValue(f"{where} has {self.fps} frames per second; needs more than 0")
         lengths = {f"camera {name}": len(frames) for name, frames in self.cameras.items()}
-        for name in ("state", "environment_state", "action"):
+        for name in ("state", "environment_state", "action", "timestamps"):
             values = getattr(self, name)
             if values is not None:
                 lengths[name] = len(values)
@@ -193,8 +198,15 @@ class Episode:
             raise InvalidValue(f"{where} has parts of different length (frames): {lengths}")
         if len(self) == 0:
             raise InvalidValue(f"{where} has no frames")
+        self._check_names(where, "state", self.state, self.state_names)
+        self._check_names(where, "action", self.action, self.action_names)
         self._check_stages(where, self.stages, "stage")
         self._check_stages(where, self.dense_stages, "dense stage")
+
+    def _check_names(self, where: str, part: str, values: Array | None, names: tuple[str, ...] | None) -> None:
+        if names is not None and (values is None or len(names) != values.shape[1]):
+            size = 0 if values is None else values.shape[1]
+            raise InvalidValue(f"{where} names {len(names)} values of its {part}, which has {size}")
 
     def _check_stages(self, where: str, stages: tuple[Stage, ...] | None, word: str) -> None:
         before = 0

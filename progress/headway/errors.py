@@ -4,7 +4,8 @@
     ├── InvalidValue        a value that breaks an invariant (wrong shape, out of range)
     ├── UnknownName         a name that is not among those available; the message lists them
     ├── DatasetError        a dataset that is missing, half-written or in an unknown layout
-    │   └── VideoError      a video that cannot be opened or ends too early
+    │   └── VideoError      a video that cannot be opened or decoded
+    │       └── VideoTooShort  one that is sound and ends too early
     ├── CheckpointError     a saved estimator or policy that is missing or does not fit
     ├── OutputError         a place that cannot be written, or must not be replaced
     └── Unsupported         a combination that cannot be done, or a part of this machine that is missing
@@ -43,6 +44,10 @@ class DatasetError(HeadwayError):
 
 class VideoError(DatasetError):
     """A video cannot be opened, or holds fewer frames than it should."""
+
+
+class VideoTooShort(VideoError):
+    """A video holds fewer frames than it should; those that it holds are sound."""
 
 
 class CheckpointError(HeadwayError):

@@ -17,7 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from headway.checks import VERSION, check_row, read_numbers
+from headway.checks.numbers import Numbers
 from headway.controls import missing_curve
+from headway.encoders.cache import FeatureCache, default_cache
 from headway.errors import InvalidValue, OutputError, VideoError
 from headway.estimator import Estimator, Waiting
 from headway.files import make_folder, write_json
@@ -67,7 +70,8 @@ def score(
     """Score a dataset into the folder `out`; the dataset itself is never written to.
 
     An unfinished `out` of the same run is resumed, a finished one is left as it is. An episode whose video cannot be
-    decoded gets no values and the reason in the tables; the others are scored.
+    decoded gets no values and the reason in the tables; the others are scored. Every episode is checked besides, see
+    `headway.checks`.
 
     Args:
         source: the dataset.
@@ -107,12 +111,13 @@ def _score_all(
     """Score what is not scored yet; an estimator that has facts to tell has them kept after each episode."""
     # one file a sitting, in the order of their beginning
     facts = parts / f"facts-{time.time_ns()}.json"
+    numbers, cache = read_numbers(source), default_cache()
 
     def score_one(index: int) -> None:
         part = parts / f"episode-{index:06d}.parquet"
         if _is_whole(part):
             return
-        _score_episode(source, estimator, options, index, part)
+        _score_episode(source, estimator, options, index, part, numbers, cache)
         if isinstance(estimator, Waiting):
             write_json(facts, estimator.facts())
 
@@ -122,18 +127,21 @@ def _score_all(
 
 
 def _each(work: Callable[[int], None], items: Sequence[int], estimator: Estimator) -> Iterator[None]:
-    """Do `work` for each item, several at a time for an estimator that waits; after an error not one more is begun."""
-    if not isinstance(estimator, Waiting) or estimator.at_once == 1:
+    """Do `work` for each item, `estimator.at_once` at a time; after an error not one more is begun."""
+    # only those have it that gain by it
+    at_once = getattr(estimator, "at_once", 1)
+    if at_once == 1:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(estimator.at_once) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             for future in [pool.submit(work, item) for item in items]:
                 yield future.result()
         except BaseException:
             # what is under way would be waited for, to the last retry
             pool.shutdown(wait=False, cancel_futures=True)
-            estimator.stop()
+            if isinstance(estimator, Waiting):
+                estimator.stop()
             raise
 
 
@@ -158,6 +166,7 @@ def _identity(source: Source, estimator: Estimator, options: ScoreOptions) -> di
         "dataset": source.fingerprint,
         "cameras": list(source.cameras),
         "options": chosen,
+        "checks": VERSION,
     }
 
 
@@ -199,7 +208,15 @@ def _is_whole(part: Path) -> bool:
         return False
 
 
-def _score_episode(source: Source, estimator: Estimator, options: ScoreOptions, index: int, part: Path) -> None:
+def _score_episode(
+    source: Source,
+    estimator: Estimator,
+    options: ScoreOptions,
+    index: int,
+    part: Path,
+    numbers: Numbers,
+    cache: FeatureCache,
+) -> None:
     episode = source.episode(index)
     if options.task is not None:
         episode = replace(episode, instruction=options.task)
@@ -207,7 +224,7 @@ def _score_episode(source: Source, estimator: Estimator, options: ScoreOptions, 
         (curve,) = estimator.estimate([episode], options.stride)
     except VideoError as error:
         curve = missing_curve(len(episode), estimator.fingerprint, str(error))
-    row = json.dumps(summarise(episode, curve)).encode()
+    row = json.dumps(summarise(episode, curve) | check_row(episode, numbers, cache)).encode()
     write_table(part, frame_rows(episode, curve).replace_schema_metadata({ROW: row}))
 
 

@@ -3,7 +3,8 @@
 `frames.parquet` has one row a frame, sorted by `index`. Its first columns are the ones lerobot's RA-BC reads
 (`index`, `episode_index`, `frame_index`, `progress_sparse`, then `progress_dense` only where the estimator gives it);
 ours follow. `episodes.parquet` has one row an episode. A missing value is null, and where a whole episode has none its
-`reason` says why.
+`reason` says why. What needs no model (`headway.checks`) stands beside the estimate there, for every estimator; the
+fields of those columns carry their meaning, unit and source.
 """
 
 import json
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headway.checks import check_fields
 from headway.episodes import Array, Episode, ProgressCurve
 from headway.errors import DatasetError
 from headway.files import replacing
@@ -68,9 +70,12 @@ EPISODE_SCHEMA = pa.schema(
         ("truth_mae", pa.float64()),  # mean absolute error of the curve to the simulator's
         ("fold", pa.int64()),
         ("in_sample", pa.bool_()),  # the estimator was trained on this episode
+        *check_fields(),
         ("reason", pa.string()),  # why there is no score
     ]
 )
+# what earlier versions wrote
+UNCHECKED = set(EPISODE_SCHEMA.names) - {field.name for field in check_fields()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,6 +131,8 @@ def read_scores(root: Path) -> Scores:
         episodes = pq.read_table(root / EPISODES)
         missing = [name for name in ("identity", "dataset", "estimator", "in_sample", "unscored") if name not in run]
         known = frames.schema.names in (FRAME_SCHEMA.names, DENSE_FRAME_SCHEMA.names)
+        if set(episodes.schema.names) == UNCHECKED:
+            raise DatasetError(f"the scores in {root} are of an older version; delete the folder and score again")
         if missing or not known or episodes.schema.names != EPISODE_SCHEMA.names:
             raise ValueError("tables or run.json have other contents than a run of this version writes")
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:

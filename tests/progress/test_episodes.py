@@ -93,3 +93,15 @@ def test_dense_progress_is_held_to_the_same_rules():
     with pytest.raises(InvalidValue, match="2 values has dense of length 3"):
         curve([0, 1], dense=np.zeros(3, np.float32))
     assert np.isnan(curve([0, 1], dense=np.array([0, np.nan]), reason="no dense marks").dense[1])
+
+
+def test_timestamps_must_be_as_many_as_frames_and_names_as_many_as_values(make_slider):
+    episode = make_slider()
+    times = np.arange(len(episode)) / episode.fps
+    assert replace(episode, timestamps=times, action_names=("x", "y")).timestamps is times
+    with pytest.raises(InvalidValue, match=r"different length .*'timestamps': 3"):
+        replace(episode, timestamps=times[:3])
+    with pytest.raises(InvalidValue, match="names 3 values of its action, which has 2"):
+        replace(episode, action_names=("x", "y", "z"))
+    with pytest.raises(InvalidValue, match="names 1 values of its state, which has 0"):
+        replace(episode, state=None, state_names=("x",))

@@ -64,9 +64,11 @@ def score(
         headway score demos/tidy
         headway score demos/tidy --estimator sarm:runs/tidy --out scores/tidy
         headway score demos/tidy --estimator gvl:MODEL@http://localhost:8000/v1 --dry-run
+        headway score demos/tidy --estimator none
 
     Args:
-        estimator: what judges: sarm:RUN, vip:RUN, gvl:MODEL@URL, topreward:FOLDER, untrained:sarm:RUN, clock, oracle
+        estimator: what judges: sarm:RUN, vip:RUN, gvl:MODEL@URL, topreward:FOLDER, untrained:sarm:RUN, clock, oracle;
+            none checks the data alone, for defects and risks
         out: folder for the tables; default: scores/DATASET, with -ESTIMATOR where one is given
         task: instruction for every episode, in place of the dataset's own
         stride: look at every N-th frame and interpolate between; a vision-language model chooses its own frames
@@ -77,15 +79,22 @@ def score(
         dry_run: only say what it would take; nothing is sent or written
         install: also copy the progress table to the dataset's root, where lerobot finds it by itself
     """
-    from headway.cli.score_default import score_default
+    from headway.checks import NONE
     from headway.scoring import ScoreOptions
-    from headway.specs import make_estimator
-    from headway.vlm.estimator import VlmEstimator
 
     if stride < 1:
         raise InvalidValue(f"--stride must be at least 1, got {stride}")
     source = open_source(dataset, cameras, rename)
     options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task.strip() or None, rename)
+    if estimator == NONE:
+        if dry_run or examples or goal or price or install or false_positive_rate or stride > 1:
+            raise InvalidValue("--estimator none checks the data alone; leave the options of estimators out")
+        return _check_alone(source, out or default_out("scores", dataset, estimator), options)
+    # what trains and judges takes seconds to import
+    from headway.cli.score_default import score_default
+    from headway.specs import make_estimator
+    from headway.vlm.estimator import VlmEstimator
+
     if estimator:
         folder = out or default_out("scores", dataset, estimator)
         vlm = VlmOptions(examples, goal, price)
@@ -113,17 +122,30 @@ def _score_with(
     judge: Estimator, source: Source, folder: Path, options: "ScoreOptions", false_positive_rate: float
 ) -> Scores:
     from headway.cli.show_success import check_rate, tell_successes
-    from headway.scoring import score as write_scores
 
     threshold = check_rate(false_positive_rate, judge) if false_positive_rate else None
-    finished = (folder / RUN).exists()
-    with Bar("scoring", "episode") as bar:
-        write_scores(source, judge, folder, options, bar.at)
-    print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
-    scores = read_scores(folder)
+    scores = _write(judge, source, folder, options, "scoring")
     if threshold is not None:
         tell_successes(scores, false_positive_rate, threshold)
     return scores
+
+
+def _check_alone(source: Source, folder: Path, options: "ScoreOptions") -> int:
+    from headway.checks import ChecksAlone
+    from headway.cli.show_checks import tell_checks
+
+    tell_checks(_write(ChecksAlone(), source, folder, options, "checking"))
+    return 0
+
+
+def _write(judge: Estimator, source: Source, folder: Path, options: "ScoreOptions", doing: str) -> Scores:
+    from headway.scoring import score as write_scores
+
+    finished = (folder / RUN).exists()
+    with Bar(doing, "episode") as bar:
+        write_scores(source, judge, folder, options, bar.at)
+    print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
+    return read_scores(folder)
 
 
 def install_table(scores: Scores, source: Source) -> None:

@@ -81,8 +81,9 @@ function scoreList(report, entry) {
 }
 
 function words(entry) {
-  if (!entry.why && !entry.text) return null;
+  if (!entry.why && !entry.text && !entry.defects) return null;
   return make("div", { class: "words" },
+    entry.defects && make("p", { class: "defects" }, `Defects: ${entry.defects}`),
     entry.why && make("p", { class: "why" }, make("bdi", {}, entry.why)),
     entry.text && make("p", { class: "instruction" }, make("bdi", {}, `“${entry.text}”`)));
 }

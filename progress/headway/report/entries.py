@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from headway.checks import defect_words
 from headway.episodes import Episode
 from headway.report.curves import CODES, MOST_CURVES, FrameRows, StageNames, pack_curves
 from headway.source import Source
@@ -121,6 +122,7 @@ def read_entry(
         "kind": clipped(row.get("kind") or "", 60),
         "stage": clipped(row.get("stage") or "", 80),
         "why": clipped(row.get("why") or ""),
+        "defects": clipped(defect_words(row)),
         "reason": clipped(row.get("reason") or ""),
         "fold": row.get("fold"),
         "inSample": row.get("in_sample"),

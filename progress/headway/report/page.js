@@ -26,7 +26,7 @@ function wanted(entry) {
   if (view.outcome && outcomeOf(entry) !== view.outcome) return false;
   if (view.verdict && (decisions.of(entry.index) || "none") !== view.verdict) return false;
   if (!view.text) return true;
-  const text = [`episode ${entry.index}`, entry.text, entry.kind, entry.why, entry.reason, entry.stage].join("\n");
+  const text = [`episode ${entry.index}`, entry.text, entry.kind, entry.why, entry.defects, entry.reason, entry.stage].join("\n");
   return text.toLowerCase().includes(view.text.toLowerCase());
 }
 
