@@ -4,6 +4,10 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
+from headway.episodes import Array
+
 SMALL = 1 << 20
 SPOTS = 16
 SPOT = 4096
@@ -27,3 +31,12 @@ def fingerprint(root: Path, files: Iterable[Path]) -> str:
                 file.seek((size - SPOT) * spot // (SPOTS - 1))
                 digest.update(file.read(SPOT))
     return digest.hexdigest()[:16]
+
+
+def recording_of(state: Array | None, action: Array | None) -> str | None:
+    """Tells a recording from all others by what was sensed and done, (time, dim) each; None where neither is kept.
+
+    The same in every layout, so that an episode is known again when its dataset has been converted.
+    """
+    kept = [np.ascontiguousarray(values).tobytes() for values in (state, action) if values is not None]
+    return hashlib.sha256(b"".join(kept)).hexdigest()[:16] if kept else None

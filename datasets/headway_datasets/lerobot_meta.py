@@ -70,27 +70,33 @@ def read_metadata(root: Path) -> Metadata:
 
     Raises DatasetError in one line when the dataset is of another version, half-written or has an empty episode.
     """
-    info = _read_info(root)
-    video_keys = _picture_keys(info, "video")
+    info = read_info(root, (layout.VERSION,))
+    video_keys = picture_keys(info, "video")
     rows = _read_rows(root, video_keys)
-    _check_counts(root, info, rows)
+    check_counts(root, info, rows)
     metadata = Metadata(
         root=root,
         info=info,
         rows={int(row["episode_index"]): row for row in sorted(rows, key=lambda row: int(row["episode_index"]))},
         tasks=_read_tasks(root),
         video_keys=video_keys,
-        image_keys=_picture_keys(info, "image"),
-        headway=_read_optional(root / layout.HEADWAY),
+        image_keys=picture_keys(info, "image"),
+        headway=read_optional(root / layout.HEADWAY),
         proportions={
-            granularity: _read_optional(root / layout.PROPORTIONS.format(granularity=granularity))
+            granularity: read_optional(root / layout.PROPORTIONS.format(granularity=granularity))
             for granularity in layout.GRANULARITIES
         },
     )
+    check_files(metadata)
+    return metadata
+
+
+def check_files(metadata: Metadata) -> None:
+    """That every file of the dataset exists; raises DatasetError that names the first ones missing."""
+    root = metadata.root
     missing = sorted(path.relative_to(root) for path in metadata.files() if not path.is_file())
     if missing:
-        raise _half_written(root, f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    return metadata
+        raise half_written(root, f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing")
 
 
 def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda column: True) -> pa.Table:
@@ -106,21 +112,27 @@ def read_parquet(path: Path, wanted: Callable[[str], bool] = lambda column: True
         ) from error
 
 
-def _read_info(root: Path) -> dict[str, Any]:
+def read_info(root: Path, versions: Sequence[str]) -> dict[str, Any]:
+    """`info.json` of a dataset whose version begins like one of `versions` (`v3` of `v3.0`, `v2` of `v2.1`).
+
+    Raises DatasetError for another version, or when it is missing or lacks what is needed.
+    """
     if not (root / layout.INFO).is_file():
-        raise _half_written(root, f"{layout.INFO} is missing")
-    info = _read_json(root / layout.INFO)
+        raise half_written(root, f"{layout.INFO} is missing")
+    info = read_json(root / layout.INFO)
     version = str(info.get("codebase_version", "of no stated version"))
-    if version.split(".")[0] != layout.VERSION.split(".")[0]:
+    if version.split(".")[0] not in {known.split(".")[0] for known in versions}:
         raise DatasetError(
-            f"{root} is a LeRobot dataset {version}; {layout.VERSION} is read. Convert a v2.1 one with "
-            "`python -m lerobot.scripts.convert_dataset_v21_to_v30`"
+            f"{root} is a LeRobot dataset {version}; v3.0, v2.1 and v2.0 are read. An older one is converted by the "
+            "lerobot of its time, and a v2.1 one to v3.0 with `python -m lerobot.scripts.convert_dataset_v21_to_v30`"
         )
     absent = [key for key in ("fps", "features", "data_path", "total_episodes", "total_frames") if key not in info]
     if absent:
-        raise _half_written(root, f"{layout.INFO} lacks {', '.join(absent)}")
-    if not isinstance(info["features"], dict) or not isinstance(info["fps"], int | float) or info["fps"] <= 0:
-        raise _half_written(root, f"{layout.INFO} has no features, or no frames per second above 0")
+        raise half_written(root, f"{layout.INFO} lacks {', '.join(absent)}")
+    features, fps = info["features"], info["fps"]
+    whole = isinstance(features, dict) and all(isinstance(entry, dict) for entry in features.values())
+    if not whole or not isinstance(fps, int | float) or not fps > 0:
+        raise half_written(root, f"{layout.INFO} has no features, or no frames per second above 0")
     return info
 
 
@@ -128,45 +140,48 @@ def _read_rows(root: Path, video_keys: Iterable[str]) -> list[dict[str, Any]]:
     """The episode table's rows, without the columns of statistics."""
     paths = sorted((root / layout.EPISODES).glob("*/*.parquet"))
     if not paths:
-        raise _half_written(root, f"no episode table is in {layout.EPISODES}")
+        raise half_written(root, f"no episode table is in {layout.EPISODES}")
     needed = [*NEEDED, *(f"videos/{key}/{name}" for key in video_keys for name in PLACE)]
     rows: list[dict[str, Any]] = []
     for path in paths:
         table = read_parquet(path, lambda column: not column.startswith("stats/"))
         absent = [name for name in needed if name not in table.column_names]
         if absent:
-            raise _half_written(root, f"{path.relative_to(root)} lacks the columns {_listed(absent)}")
+            raise half_written(root, f"{path.relative_to(root)} lacks the columns {_listed(absent)}")
         rows += table.to_pylist()
     return rows
 
 
-def _check_counts(root: Path, info: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+def check_counts(
+    root: Path, info: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], table: str = layout.EPISODES
+) -> None:
+    """That the episode table has episodes with frames, each once, and as many as `info.json` promises."""
     if not rows:
         raise DatasetError(f"{root} holds no episodes; record some first")
     empty = [row["episode_index"] for row in rows if not row["length"] or row["length"] < 1]
     if empty:
         raise DatasetError(f"{root}: episode {_listed(empty)} has no frames; delete it with lerobot-edit-dataset")
     if len({row["episode_index"] for row in rows}) < len(rows):
-        raise _half_written(root, f"{layout.EPISODES} lists an episode twice")
+        raise half_written(root, f"{table} lists an episode twice")
     frames = sum(row["length"] for row in rows)
     for name, found in (("total_episodes", len(rows)), ("total_frames", frames)):
         if info[name] != found:
-            raise _half_written(root, f"{layout.INFO} promises {name} {info[name]}, {layout.EPISODES} has {found}")
+            raise half_written(root, f"{layout.INFO} promises {name} {info[name]}, {table} has {found}")
 
 
 def _read_tasks(root: Path) -> dict[int, str]:
     path = root / layout.TASKS
     if not path.is_file():
-        raise _half_written(root, f"{layout.TASKS} is missing")
+        raise half_written(root, f"{layout.TASKS} is missing")
     table = read_parquet(path)
     texts = [field.name for field in table.schema if field.type in (pa.string(), pa.large_string())]
     if "task_index" not in table.column_names or not texts:
-        raise _half_written(root, f"{layout.TASKS} has no column of tasks beside task_index")
+        raise half_written(root, f"{layout.TASKS} has no column of tasks beside task_index")
     column = "task" if "task" in texts else texts[0]
     return dict(zip(table["task_index"].to_pylist(), table[column].to_pylist(), strict=True))
 
 
-def _picture_keys(info: Mapping[str, Any], dtype: str) -> tuple[str, ...]:
+def picture_keys(info: Mapping[str, Any], dtype: str) -> tuple[str, ...]:
     """Features of colour pictures; depth maps are left out, as no estimator reads them."""
     return tuple(
         key
@@ -176,12 +191,13 @@ def _picture_keys(info: Mapping[str, Any], dtype: str) -> tuple[str, ...]:
     )
 
 
-def _read_optional(path: Path) -> dict[str, Any]:
+def read_optional(path: Path) -> dict[str, Any]:
     """A file's JSON object; empty when there is no such file."""
-    return _read_json(path) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A file's JSON object. Raises DatasetError when it is missing, broken or something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -191,8 +207,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _half_written(root: Path, why: str) -> DatasetError:
-    return DatasetError(f"{root} is not a whole LeRobot v3 dataset: {why}; copy it again or record it again")
+def half_written(root: Path, why: str) -> DatasetError:
+    """The one line that says what a dataset lacks."""
+    return DatasetError(f"{root} is not a whole LeRobot dataset: {why}; copy it again or record it again")
 
 
 def _listed(things: Sequence[object]) -> str:

@@ -18,12 +18,13 @@ from headway_datasets import lerobot_layout as layout
 from headway_datasets.annotation import stage_order, stages_from_marks
 from headway_datasets.cameras import renamed
 from headway_datasets.fingerprint import fingerprint
-from headway_datasets.lerobot_meta import read_metadata, read_parquet
+from headway_datasets.lerobot_meta import Metadata, read_metadata, read_parquet
 from headway_datasets.video import VideoFrames, file_identity
 
 TRUTH = (layout.TRUTH_PROGRESS, layout.TRUTH_STAGE, layout.TRUTH_SUCCESS)
 MORE_TRUTH = (layout.TRUTH_IMPERFECTION, layout.TRUTH_VALUE, layout.TRUTH_VALUE_INTERVAL)
-COLUMNS = {"episode_index", "task_index", layout.STATE, layout.ENVIRONMENT_STATE, layout.ACTION, *TRUTH, *MORE_TRUTH}
+NUMBERS = {layout.STATE, layout.ENVIRONMENT_STATE, layout.ACTION, *TRUTH, *MORE_TRUTH}
+COLUMNS = {"episode_index", "task_index", "timestamp", *NUMBERS}
 TABLES_KEPT = 2
 ROWS_READ = 64
 
@@ -40,15 +41,17 @@ class LeRobotV3:
     - `success` and `kind` are columns of the episode table that Headway adds, and are None elsewhere.
     - Truth comes from the features `truth.*` and `meta/headway.json`.
 
+    `metadata` are those of the dataset where they have been read already, or put together from another layout's.
+
     Raises DatasetError when the dataset is of another version, half-written or has an empty episode, and UnknownName
     for a rename of a camera that does not exist.
     """
 
     format = "lerobot-v3"
 
-    def __init__(self, root: Path | str, rename: Mapping[str, str] | None = None):
+    def __init__(self, root: Path | str, rename: Mapping[str, str] | None = None, metadata: Metadata | None = None):
         self.root = Path(root)
-        self._meta = read_metadata(self.root)
+        self._meta = metadata or read_metadata(self.root)
         keys = [*self._meta.video_keys, *self._meta.image_keys]
         if not keys:
             raise DatasetError(f"{self.root} has no camera: none of its features holds pictures")
@@ -98,6 +101,9 @@ class LeRobotV3:
             state=_numbers(columns, layout.STATE),
             environment_state=_numbers(columns, layout.ENVIRONMENT_STATE),
             action=_numbers(columns, layout.ACTION),
+            timestamps=_timestamps(columns),
+            state_names=self._names(layout.STATE, columns),
+            action_names=self._names(layout.ACTION, columns),
             stages=self._stages[index],
             dense_stages=self._dense_stages[index],
             success=row.get("success"),
@@ -118,7 +124,20 @@ class LeRobotV3:
         if key in self._meta.image_keys:
             return StoredPictures(data, key, first_row, int(row["length"]), label)
         start = float(row[f"videos/{key}/from_timestamp"])
-        return VideoFrames(self._meta.video_path(row, key), int(row["length"]), label, start, self.fps)
+        end = row.get(f"videos/{key}/to_timestamp")
+        declared = round((end - start) * self.fps) if isinstance(end, float) and np.isfinite(end) else None
+        return VideoFrames(self._meta.video_path(row, key), int(row["length"]), label, start, self.fps, declared)
+
+    def _names(self, key: str, columns: pa.Table) -> tuple[str, ...] | None:
+        """What the values of a feature are; None where nobody says it of each."""
+        values = _numbers(columns, key)
+        names = self._meta.info["features"].get(key, {}).get("names")
+        # older datasets have them under a word such as "motors"
+        if isinstance(names, dict) and len(names) == 1:
+            names = next(iter(names.values()))
+        if values is None or not isinstance(names, list) or len(names) != values.shape[1]:
+            return None
+        return tuple(map(str, names))
 
     def _table(self, path: Path) -> pa.Table:
         """A data file without its pictures; the last few are kept, as episodes are mostly read in order."""
@@ -263,6 +282,16 @@ def _episode_rows(table: pa.Table, index: int, length: int, path: Path) -> tuple
     if len(rows) != length or (length and rows[-1] - rows[0] + 1 != length):
         raise DatasetError(f"{path} holds {len(rows)} of episode {index}'s {length} frames; copy the dataset again")
     return int(rows[0]), table.slice(rows[0], length)
+
+
+def _timestamps(columns: pa.Table) -> Array | None:
+    """Seconds as recorded, float64 (time,); None where the dataset has none that are numbers."""
+    if "timestamp" not in columns.column_names:
+        return None
+    column = columns["timestamp"]
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return None
+    return column.to_numpy().astype(np.float64)
 
 
 def _numbers(columns: pa.Table, key: str) -> Array | None:

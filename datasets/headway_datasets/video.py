@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from headway.episodes import Array
-from headway.errors import InvalidValue, UnknownName, VideoError
+from headway.errors import InvalidValue, UnknownName, VideoError, VideoTooShort
 
 # a packet of theirs may hold no picture (hidden alternate references, packed B-frames)
 UNEVEN_CODECS = {"vp8", "mpeg4", "mpeg1video", "mpeg2video", "wmv3", "vc1"}
@@ -42,9 +42,11 @@ class VideoFrames:
         start: seconds into the file at which the stretch begins; None reads from the file's first frame and never
             looks at times.
         fps: frames per second of the stretch; needed with `start`.
+        declared: how many frames the dataset says the video has of the stretch, where that is another matter than
+            `length`.
 
     Iterating yields uint8 RGB (height, width, 3). Rotation metadata is not applied. Raises VideoError when the file
-    cannot be read, breaks in the middle or holds fewer frames.
+    cannot be read or breaks in the middle, VideoTooShort when it holds fewer frames.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class VideoFrames:
     label: str
     start: float | None = None
     fps: float | None = None
+    declared: int | None = None
 
     def __post_init__(self) -> None:
         if self.start is not None and not self.fps:
@@ -81,7 +84,7 @@ class VideoFrames:
             ) from error
         finally:
             pictures.close()
-        raise VideoError(
+        raise VideoTooShort(
             f"{self.label}: {self.path} holds {count} of the {self.length} frames it should; it was cut short: "
             "replace the file or leave the episode out"
         )

@@ -12,7 +12,7 @@ class Source(Protocol):
 
     Attributes:
         root: the folder or file it was opened from.
-        format: a short name of its layout (`lerobot-v3`, `video-folder`).
+        format: a short name of its layout (`lerobot-v3`, `robomimic-hdf5`, `video-folder`, ...).
         fingerprint: changes whenever its content does; made from sizes, names and metadata, without decoding.
         cameras: names of the cameras, the same for all episodes.
         episode_indices: the numbers of its episodes, in order.

@@ -30,6 +30,7 @@ def test_the_layout_is_recognised(tmp_path, lerobot, scene):
     assert open_dataset(lerobot).format == "lerobot-v3"
     assert open_dataset(str(tmp_path / "films")).format == "video-folder"
     assert open_dataset(tmp_path / "films/a.mp4").format == "video-folder"
+    # those of HDF5 and of older LeRobot are opened in the tests of their readers
 
 
 def test_cameras_are_selected_and_ordered_after_renaming(lerobot, is_frame):
@@ -76,7 +77,30 @@ def test_an_empty_folder_and_an_unknown_layout_say_what_was_found(tmp_path):
     message = error_of(tmp_path / "other")
     assert "no known layout (found: model.safetensors)" in message
     assert "a folder of videos" in message
+    assert "a robomimic file" in message
+    assert "a Minari dataset" in message
     assert "no known kind" in error_of(tmp_path / "other/model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["a.hdf5", "a.h5", "A.HDF5"])
+def test_a_file_that_only_looks_like_hdf5_is_told(tmp_path, name):
+    (tmp_path / name).write_bytes(b"something else")
+    assert "cannot be read as HDF5" in error_of(tmp_path / name)
+
+
+def test_a_rate_is_refused_where_the_layout_has_its_own(tmp_path, lerobot, scene):
+    encode_video(tmp_path / "a.mp4", scene(5), fps=10)
+    for path in (lerobot, tmp_path / "a.mp4"):
+        with pytest.raises(InvalidValue, match=r"leave \?fps= away"):
+            open_dataset(f"{path}?fps=10")
+    assert error_of(f"{tmp_path}/none?fps=10").startswith(f"there is nothing at {tmp_path}/none;")
+
+
+def test_a_folder_whose_name_ends_like_a_rate_is_opened_as_it_is(tmp_path, scene):
+    folder = tmp_path / "films?fps=10"
+    folder.mkdir()
+    encode_video(folder / "a.mp4", scene(5), fps=10)
+    assert open_dataset(folder).format == "video-folder"
 
 
 def test_a_half_written_lerobot_dataset_is_recognised_as_one(lerobot):

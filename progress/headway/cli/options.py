@@ -10,7 +10,14 @@ from tqdm import tqdm
 from headway.errors import InvalidValue, UnknownName
 from headway.source import Source
 
-DatasetArgument = Annotated[str, tyro.conf.arg(metavar="DATASET", help="a LeRobot dataset, or a folder of videos")]
+DatasetArgument = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="DATASET",
+        help="a LeRobot dataset, a robomimic HDF5 file, a Minari dataset (with its rate: 'DATASET?fps=20'), or a "
+        "folder of videos",
+    ),
+]
 CamerasOption = Annotated[str, tyro.conf.arg(metavar="A,B", help="cameras to use, in this order; default: all")]
 RenameOption = Annotated[str, tyro.conf.arg(metavar="OLD=NEW,...", help="call cameras by other names")]
 EpisodesOption = Annotated[str, tyro.conf.arg(metavar="A:B", help="only these: 0:50, 7 or 3,5,8; default: all")]
