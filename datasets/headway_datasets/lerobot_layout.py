@@ -1,7 +1,8 @@
 """Where LeRobot v3 keeps things, and what Headway adds: names shared by the reader and the writer.
 
 Added by Headway: features `truth.*` (one value a frame), the episode columns `success` and `kind`, and
-`meta/headway.json` with the stages that the truth counts. LeRobot itself opens the dataset unchanged.
+`meta/headway.json` with the stages that the truth counts; after filtering also the episode column `recording`, which
+tells what a cut piece was recorded as. LeRobot itself opens the dataset unchanged.
 """
 
 VERSION = "v3.0"
@@ -15,6 +16,7 @@ HEADWAY = "meta/headway.json"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 FILES_IN_CHUNK = 1000
+RECORDING = "recording"
 
 CAMERA_PREFIX = "observation.images."
 STATE = "observation.state"

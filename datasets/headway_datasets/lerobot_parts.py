@@ -112,7 +112,7 @@ class CameraTrack:
             self.close()
         if self._encoder is None:
             self._file += 1
-            path = self._root / _numbered(layout.VIDEO_PATH, self._file, video_key=self.key)
+            path = self._root / numbered(layout.VIDEO_PATH, self._file, video_key=self.key)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._encoder = VideoEncoder(path, self._fps, self._codec)
         return self._encoder
@@ -168,7 +168,7 @@ class DataTable:
             self.close()
         if self._writer is None:
             self._file += 1
-            self._path = self._root / _numbered(layout.DATA_PATH, self._file)
+            self._path = self._root / numbered(layout.DATA_PATH, self._file)
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._path, self._schema, compression="snappy")
         return self._writer
@@ -255,7 +255,7 @@ def annotation_columns(granularity: str, stages: tuple[Stage, ...] | None, fps: 
     return {f"{granularity}_{name}": values for name, values in columns.items()}
 
 
-def _numbered(template: str, number: int, **names: str) -> str:
+def numbered(template: str, number: int, **names: str) -> str:
     """A path of the dataset for its `number`-th file."""
     chunk, file = divmod(number, layout.FILES_IN_CHUNK)
     return template.format(chunk_index=chunk, file_index=file, **names)

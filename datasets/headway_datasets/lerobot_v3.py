@@ -1,6 +1,5 @@
 """Reading LeRobot v3 datasets, without importing lerobot."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from headway.errors import DatasetError, UnknownName, VideoError
 from headway_datasets import lerobot_layout as layout
 from headway_datasets.annotation import stage_order, stages_from_marks
 from headway_datasets.cameras import renamed
-from headway_datasets.fingerprint import fingerprint
+from headway_datasets.fingerprint import fingerprint, recording_of
 from headway_datasets.lerobot_meta import Metadata, read_metadata, read_parquet
 from headway_datasets.video import VideoFrames, file_identity
 
@@ -113,11 +112,11 @@ class LeRobotV3:
         )
 
     def _recording(self, columns: pa.Table, row: Mapping[str, Any]) -> str:
-        """What was sensed and done tells a recording from all others; where neither is kept, the dataset and number."""
-        kept = [values for key in (layout.STATE, layout.ACTION) if (values := _numbers(columns, key)) is not None]
-        if not kept:
-            return f"{self.fingerprint}-{row['episode_index']}"
-        return hashlib.sha256(b"".join(np.ascontiguousarray(values).tobytes() for values in kept)).hexdigest()[:16]
+        """What a piece was cut from; else what was sensed and done; where neither is kept, the dataset and number."""
+        found = row.get(layout.RECORDING) or recording_of(
+            *(_numbers(columns, key) for key in (layout.STATE, layout.ACTION))
+        )
+        return found or f"{self.fingerprint}-{row['episode_index']}"
 
     def _frames(self, name: str, key: str, row: Mapping[str, Any], data: Path, first_row: int) -> Frames:
         label = f"episode {row['episode_index']}, camera {name}"

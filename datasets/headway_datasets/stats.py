@@ -94,3 +94,22 @@ def merge_stats(one: Stats, other: Stats) -> Stats:
         "count": count,
     }
     return merged | {name: one[name] + (other[name] - one[name]) * weight for name in QUANTILES}
+
+
+def merge_stacked(parts: Stats) -> dict[str, Array]:
+    """Statistics of many parts together, as `merge_stats` one after another, of the names that there are.
+
+    Each has an axis more than otherwise, the parts, before all others: `count` is (parts, 1). Parts without
+    a frame, whose `count` is 0, do not count.
+    """
+    counted = parts["count"].all(axis=-1)
+    if not counted.any():
+        return {name: value[0] for name, value in parts.items()}
+    of = {name: value[counted].astype(np.float64) for name, value in parts.items()}
+    share = of["count"].reshape(len(of["count"]), *[1] * (of["mean"].ndim - 1))
+    share = share / share.sum()
+    mean = (share * of["mean"]).sum(axis=0)
+    variance = (share * (of["std"] ** 2 + (of["mean"] - mean) ** 2)).sum(axis=0)
+    merged = {"min": of["min"].min(axis=0), "max": of["max"].max(axis=0), "mean": mean, "std": np.sqrt(variance)}
+    merged |= {name: (share * of[name]).sum(axis=0) for name in QUANTILES if name in of}
+    return merged | {"count": of["count"].sum(axis=0).astype(np.int64)}

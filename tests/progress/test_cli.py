@@ -9,7 +9,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-COMMANDS = ("demo", "tasks", "collect", "label", "annotate", "train", "score", "report", "weights", "fetch")
+COMMANDS = (
+    "demo",
+    "tasks",
+    "collect",
+    "label",
+    "annotate",
+    "train",
+    "score",
+    "report",
+    "weights",
+    "fetch",
+    "evaluate",
+    "filter",
+)
 
 
 @pytest.fixture(scope="module")
