@@ -9,7 +9,7 @@ fields of those columns carry their meaning, unit and source.
 
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,16 @@ class Scores:
 
     def curve(self, episode_index: int, column: str = "progress_sparse") -> Array:
         """One column of the frames table over one episode, (time,) in order of frames; nulls become NaN."""
-        mask = pc.equal(self.frames["episode_index"], episode_index)
-        values = self.frames.filter(mask)[column]
+        values = self.frames[column].slice(*self._place.get(episode_index, (0, 0)))
         return values.to_numpy(zero_copy_only=False).astype(np.float64)
+
+    @cached_property
+    def _place(self) -> dict[int, tuple[int, int]]:
+        """Episode -> its first row in the frames table, and how many rows it has; they lie together."""
+        episodes, starts, counts = np.unique(
+            self.frames["episode_index"].to_numpy(), return_index=True, return_counts=True
+        )
+        return {int(e): (int(start), int(count)) for e, start, count in zip(episodes, starts, counts, strict=True)}
 
     def progress_curve(self, episode_index: int) -> ProgressCurve:
         """The curve of one scored episode, but for its stage probabilities, which no table keeps."""
