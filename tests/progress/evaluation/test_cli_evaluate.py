@@ -57,7 +57,8 @@ def test_json_and_csv_tell_the_same_and_json_is_strict(done):
     assert told["estimators"]["constant"]["figures"]["voc"]["value"] is None
     rows = list(csv.DictReader((out / "evaluation.csv").open()))
     (row,) = [row for row in rows if (row["estimator"], row["figure"]) == ("oracle", "success_auroc")]
-    assert (row["value"], row["better"], row["best_control"]) == ("1.0", "higher", "clock")
+    assert (row["value"], row["better"]) == ("1.0", "higher")
+    assert row["best_control"] in told["estimators"]
     (row,) = [row for row in rows if (row["estimator"], row["figure"]) == ("oracle", "success_ece")]
     assert row["value"] == ""
     assert "no probability" in row["reason"]
