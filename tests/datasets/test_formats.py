@@ -133,3 +133,20 @@ def test_scoring_reporting_and_weighting_work_on_every_layout(tmp_path, places, 
     assert (tmp_path / "page.html").stat().st_size > 10_000
     run("weights", places[name], "--from", tmp_path / "s", "--out", tmp_path / "w.parquet", **command)
     assert pq.read_table(tmp_path / "w.parquet").num_rows == len(progress)
+
+
+@pytest.mark.parametrize("name", ["lerobot-v3", "lerobot-v2.1", "robomimic-hdf5", "minari"])
+def test_judging_and_filtering_work_on_every_layout(tmp_path, places, name, monkeypatch, capsys):
+    source = open_dataset(places[name])
+    command = {"monkeypatch": monkeypatch, "capsys": capsys}
+    run("evaluate", places[name], "--estimators", "clock", "--out", tmp_path / "e", **command)
+    assert (tmp_path / "e/evaluation.html").exists()
+    scores = tmp_path / "e/scores/clock"
+    run("filter", places[name], "--from", scores, "--keep", "length > 12", "--out", tmp_path / "f", **command)
+    kept = open_dataset(tmp_path / "f")
+    (left,) = [each for each in source if len(each) > 12]
+    (found,) = kept
+    assert (len(found), found.instruction, found.success) == (len(left), left.instruction, left.success)
+    np.testing.assert_array_equal(found.action, left.action)
+    np.testing.assert_array_equal(found.state, left.state)
+    assert pq.read_table(tmp_path / "f/scores/frames.parquet")["index"].to_pylist() == list(range(len(found)))
