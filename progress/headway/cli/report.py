@@ -24,12 +24,14 @@ def report(
     Args:
         out: the page; default: report.html in SCORES
     """
+    from headway.cli.show_checks import check_tables
     from headway.report import write_report
 
     read = read_scores(scores)
     identity = read.run["identity"]
     source = open_source(read.run["dataset"]["path"], ",".join(identity["cameras"]), identity["options"]["rename"])
     with Bar("report", "episode") as bar:
-        page = write_report(read, source, out or scores / "report.html", on_episode=bar.at)
+        place = out or scores / "report.html"
+        page = write_report(read, source, place, tables=check_tables(read), on_episode=bar.at)
     print(f"next: open {page} in a browser")
     return 0

@@ -16,14 +16,19 @@ def tell_checks(scores: Scores) -> None:
     """Print which defects are in how many episodes, how the risks lie, and what to do next."""
     count = len(scores.episodes)
     with_any = sum(bool(number) for number in scores.episodes["defects"].to_pylist())
-    show(_defects(scores))
-    show(_risks(scores))
+    for table in check_tables(scores):
+        show(table)
     print(f"{with_any} of {count} episodes {'has' if with_any == 1 else 'have'} defects")
     if with_any:
         dataset = shlex.quote(scores.run["dataset"]["path"])
         print(f"next: headway filter {dataset} --from {scores.root} --keep 'defects == 0' --out DIR --dry-run")
     else:
         print(f"next: headway report {scores.root}")
+
+
+def check_tables(scores: Scores) -> list[ReportTable]:
+    """Which defects are in which episodes, and how the risks lie."""
+    return [_defects(scores), _risks(scores)]
 
 
 def _defects(scores: Scores) -> ReportTable:

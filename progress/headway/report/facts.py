@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from headway.checks import NONE
 from headway.errors import InvalidValue
 from headway.source import Source
 from headway.tables import RUN, Scores
@@ -103,7 +104,9 @@ def cautions(scores: Scores, source: Source, truths: int) -> list[Caution]:
         text = "The dataset has changed since it was scored: pictures and scores may not belong together."
         found.append(Caution(text, loud=True))
     unscored = episodes["final"].null_count
-    if unscored:
+    if scores.run.get("estimator") == NONE:
+        found.append(Caution("Checks alone: no estimator was asked. See the defects and the risks.", loud=False))
+    elif unscored:
         text = f"No score for {unscored:,} of {_episodes(len(episodes))}; their cards say why."
         found.append(Caution(text, loud=False))
     if truths == 0:
@@ -138,7 +141,7 @@ def cannot_tell(scores: Scores, outcomes: Outcomes, truths: int) -> list[str]:
         told.append(f"Among {count} episodes a rank moves with every episode added.")
     if len(set(episodes["instruction"].to_pylist())) > 1:
         told.append("The ranking runs across several instructions, and 0.5 of one task is not 0.5 of another.")
-    if interpolated(scores):
+    if interpolated(scores) and scores.run.get("estimator") != NONE:
         told.append("Between the frames that were looked at, the curve is interpolated.")
     return told
 

@@ -87,6 +87,10 @@ def test_none_checks_alone_and_tells_what_it_found(headway, faulty, tmp_path):
     assert reported.returncode == 0, reported.stderr
     page = (tmp_path / "page.html").read_text()
     assert "black video (80 frames), frozen video (80 frames)" in page
+    assert "<h2>Risks</h2>" in page
+    assert "gripper chatter" in page
+    assert "Checks alone: no estimator was asked" in page
+    assert "No score for" not in page
 
 
 def test_a_folder_of_videos_says_what_cannot_be_known(headway, written, tmp_path):
