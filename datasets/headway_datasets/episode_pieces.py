@@ -16,9 +16,8 @@ from headway_datasets.video import VideoFrames
 def piece_of(episode: Episode, piece: Piece, index: int, first_frame: int) -> Episode:
     """A piece of an episode as episode number `index`, whose first frame is the dataset's `first_frame`.
 
-    Stages and recorded times are counted from the piece's start. What a person said of the outcome is left out of a
-    piece that does not hold it. The recording stays that of the whole, so that an estimator still knows what it was
-    trained on.
+    Stages and recorded times are counted from the piece's start; for its outcome see `outcome_of`. The recording stays
+    that of the whole, so that an estimator still knows what it was trained on.
     """
     start, end = piece.start, piece.end
     changes: dict[str, Any] = {
@@ -35,7 +34,7 @@ def piece_of(episode: Episode, piece: Piece, index: int, first_frame: int) -> Ep
         cameras={name: part_of(frames, start, end) for name, frames in episode.cameras.items()},
         stages=_stages(episode.stages, start, end),
         dense_stages=_stages(episode.dense_stages, start, end),
-        success=episode.success if piece.to_the_end else None,
+        success=outcome_of(episode.success, [(each.start, each.end) for each in episode.stages or ()], piece),
         truth=None if episode.truth is None else _truth(episode.truth, start, end),
         **changes,
     )
@@ -91,6 +90,17 @@ class EvenFrames:
             height, width = frame.shape[:2]
             odd = height % 2 or width % 2
             yield np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if odd else frame
+
+
+def outcome_of(success: bool | None, marks: Sequence[tuple[int, int]], piece: Piece) -> bool | None:
+    """What is known of a piece's outcome, from that of the whole and its marked stages, (first frame, end) each.
+
+    A piece that holds the end keeps what was said. One that ends within a marked stage has not succeeded, whatever came
+    later: with all stages among its marks it would else be taken for a whole success. Of any other nobody knows.
+    """
+    if piece.to_the_end:
+        return success
+    return False if any(start < piece.end < end for start, end in marks) else None
 
 
 def cut_marks(starts: Sequence[int], ends: Sequence[int], piece: Piece) -> list[tuple[int, int, int]]:

@@ -21,7 +21,7 @@ from headway.errors import DatasetError, Unsupported
 from headway.signals.segments import Piece
 from headway_datasets import installed_marks
 from headway_datasets import lerobot_layout as layout
-from headway_datasets.episode_pieces import cut_marks
+from headway_datasets.episode_pieces import cut_marks, outcome_of
 from headway_datasets.lerobot_filter_rows import Sheet
 from headway_datasets.lerobot_meta import Metadata, read_metadata, read_parquet
 from headway_datasets.lerobot_parts import numbered
@@ -253,7 +253,8 @@ def _write_record(meta: Metadata, pieces: Sequence[Piece], root: Path) -> None:
         if stages:
             cut = cut_marks([stage[1] for stage in stages], [stage[2] for stage in stages], piece)
             stages = [[stages[place][0], start, end] for place, start, end in cut]
-        outcome = said.get(installed_marks.SUCCESS) if piece.to_the_end else None
+        spans = [(stage[1], stage[2]) for stage in said.get("stages") or ()]
+        outcome = outcome_of(said.get(installed_marks.SUCCESS), spans, piece)
         episodes[str(number)] = {"stages": stages or None, installed_marks.SUCCESS: outcome}
     content["episodes"] = episodes
     (root / installed_marks.RECORD).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from headway.episodes import Array
 from headway.signals.segments import Piece
 from headway_datasets import lerobot_layout as layout
-from headway_datasets.episode_pieces import cut_marks, part_of
+from headway_datasets.episode_pieces import cut_marks, outcome_of, part_of
 from headway_datasets.lerobot_meta import Metadata, read_parquet
 from headway_datasets.lerobot_v3 import LeRobotV3, camera_name
 from headway_datasets.stats import NAMES, PictureStats, column_stats, merge_stacked, picture_sample
@@ -21,8 +21,10 @@ from headway_datasets.stats import NAMES, PictureStats, column_stats, merge_stac
 # lerobot's annotators have written stages under each of these
 PREFIXES = ("", *(f"{granularity}_" for granularity in layout.GRANULARITIES))
 NEEDED = {"min", "max", "mean", "std", "count"}
+SUCCESS = "success"
 # columns that a dataset may lack
 ADDED = {
+    SUCCESS: pa.bool_(),
     layout.RECORDING: pa.string(),
     "meta/episodes/chunk_index": pa.int64(),
     "meta/episodes/file_index": pa.int64(),
@@ -158,11 +160,16 @@ class Sheet:
 
 
 def cut_row(row: Mapping[str, Any], piece: Piece, fps: float) -> dict[str, Any]:
-    """What changes in an episode's row for a piece of it: marks counted from its start, and no outcome without it."""
+    """What changes in an episode's row for a piece of it: marks counted from its start, and the outcome."""
     changed: dict[str, Any] = {}
+    spans: list[tuple[int, int]] = []
     for prefix in PREFIXES:
         changed |= _marks(row, prefix, piece, fps)
-    return changed if piece.to_the_end or "success" not in row else changed | {"success": None}
+        if prefix != f"{layout.DENSE}_" and not spans:
+            ends = (row.get(prefix + name) for name in (layout.SUBTASK_STARTS, layout.SUBTASK_ENDS))
+            spans = list(zip(*(of if isinstance(of, list) else [] for of in ends), strict=False))
+    outcome = outcome_of(row.get(SUCCESS), spans, piece)
+    return changed if outcome == row.get(SUCCESS) else changed | {SUCCESS: outcome}
 
 
 def _shifted(stats: Mapping[str, Any], by: int) -> dict[str, Array]:

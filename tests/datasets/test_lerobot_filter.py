@@ -13,13 +13,14 @@ import pytest
 from headway.episodes import ArrayFrames, Stage
 from headway.errors import DatasetError, InvalidValue, OutputError, Unsupported
 from headway.estimator import Estimator
+from headway.learned.targets import is_complete
 from headway.scoring import score
 from headway.signals.segments import Cut, Piece, uncut
 from headway.signals.selection import Decision, Selection
 from headway.specs import make_estimator
 from headway.tables import read_scores
 from headway_datasets import video
-from headway_datasets.episode_pieces import piece_of
+from headway_datasets.episode_pieces import outcome_of, piece_of
 from headway_datasets.filtered import write_filtered
 from headway_datasets.lerobot_filter import filter_lerobot
 from headway_datasets.lerobot_v3 import LeRobotV3
@@ -141,8 +142,34 @@ def test_marks_are_counted_from_the_start_of_a_piece(filtered):
     assert row["sparse_subtask_end_times"] == pytest.approx([0.5, 1.4])
 
 
-def test_a_piece_without_the_end_has_no_outcome(filtered):
-    assert [episode.success for episode in LeRobotV3(filtered)] == [False, None, True, True]
+def test_a_piece_cut_within_its_last_stage_is_no_whole_success(tmp_path, episode):
+    """Nobody labelled it, and every stage is among its marks: only the cut tells that it was not finished."""
+    write_dataset(tmp_path / "data", [episode(number, 30, success=None) for number in range(2)])
+    source = LeRobotV3(tmp_path / "data")
+    names = source.stage_names
+    assert is_complete(source.episode(1), names)
+    pieces = (uncut(0, 30), Piece(1, 0, 22, whole=False, to_the_end=False))
+    (tmp_path / "out").mkdir()
+    filter_lerobot(source.root, pieces, tmp_path / "out", recordings(source))
+    whole, cut = LeRobotV3(tmp_path / "out")
+    assert tuple(stage.name for stage in cut.stages) == names
+    assert (whole.success, cut.success) == (None, False)
+    assert is_complete(whole, names)
+    assert not is_complete(cut, names)
+
+
+def test_outcomes_of_pieces_by_hand():
+    marks = [(0, 10), (10, 20)]
+    held = Piece(0, 5, 30, whole=False, to_the_end=True)
+    assert [outcome_of(said, marks, held) for said in (True, False, None)] == [True, False, None]
+    within, between = Piece(0, 0, 15, False, False), Piece(0, 0, 10, False, False)
+    after = Piece(0, 0, 25, False, False)
+    assert [outcome_of(True, marks, piece) for piece in (within, between, after)] == [False, None, None]
+    assert outcome_of(True, [], within) is None
+
+
+def test_a_piece_keeps_the_outcome_only_with_the_end(filtered):
+    assert [episode.success for episode in LeRobotV3(filtered)] == [False, False, True, True]
 
 
 def test_what_headway_does_not_know_is_carried_over(root, filtered):
@@ -316,7 +343,7 @@ def test_installed_marks_are_noted_by_their_new_numbers(root, tmp_path):
     noted = json.loads((out / "meta/headway_marks.json").read_text())
     assert noted["made_by"] == "me"
     assert noted["episodes"] == {
-        "1": {"stages": [["open", 0, 5], ["pick", 5, 14]], "success": None},
+        "1": {"stages": [["open", 0, 5], ["pick", 5, 14]], "success": False},
         "2": {"stages": [["pick", 0, 11]], "success": True},
     }
 
@@ -362,7 +389,7 @@ def test_scores_are_reindexed_and_belong_to_the_new_dataset(root, scores, tmp_pa
     old_rows, rows = scores.episodes.to_pylist(), new.episodes.to_pylist()
     assert {**rows[3], "rank": None} == {**old_rows[4], "rank": None, "episode_index": 3}
     assert rows[1]["final"] == pytest.approx(new.curve(1)[-5:].mean())
-    assert (rows[1]["length"], rows[1]["success_label"]) == (14, None)
+    assert (rows[1]["length"], rows[1]["success_label"]) == (14, False)
     assert sorted(row["rank"] for row in rows) == [1, 2, 3, 4]
     record = json.loads((tmp_path / "out/cuts.json").read_text())
     assert [(cut["episode"], cut["from"], cut["to"], cut["why"]) for cut in record["cuts"]] == [
