@@ -182,3 +182,45 @@ def reduce_places(option, places):
     for name, place in places.items():
         option = option.replace(name, place)
     return option
+
+
+def test_half_a_second_is_as_many_frames_in_every_episode(headway, make_slider, tmp_path):
+    """Of 46 frames at 15 a second, 46 / (46 / 15) is a little less than 15."""
+    first, episodes = 0, []
+    for number, moving in enumerate((23, 25)):
+        episodes.append(make_slider(number, first, seconds=moving / 15, fps=15.0, hold=23))
+        first += len(episodes[-1])
+    write_dataset(tmp_path / "demos", episodes)
+    assert [len(each) / (len(each) / 15) < 15 for each in episodes] == [True, False]
+    assert headway("score", tmp_path / "demos", "--estimator", "oracle", "--out", tmp_path / "s").returncode == 0
+    options = ["--drop-segments", "after-success", "--format", "weights", "--out", tmp_path / "w.parquet"]
+    assert headway("filter", tmp_path / "demos", "--from", tmp_path / "s", *options).returncode == 0
+    cuts = json.loads((tmp_path / "w.cuts.json").read_text())["cuts"]
+    begins = [int((each.truth.progress >= 0.9).argmax()) for each in episodes]
+    assert {cut["from"] - begin for cut, begin in zip(cuts, begins, strict=True)} == {8}
+
+
+def test_labelled_successes_that_lose_their_end_are_told(root, headway, tmp_path):
+    """A clock that runs backwards sees every episode fall."""
+    scores = tmp_path / "scores"
+    assert headway("score", root, "--estimator", "reversed:clock", "--out", scores).returncode == 0
+    done = headway("filter", root, "--from", scores, "--drop-segments", "regressing", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 episodes labelled successes lose their end" in done.stdout
+    oracle = headway("score", root, "--estimator", "oracle", "--out", tmp_path / "oracle")
+    assert oracle.returncode == 0
+    done = headway("filter", root, "--from", tmp_path / "oracle", "--drop-segments", "--dry-run")
+    assert "lose their end" not in done.stdout
+
+
+def test_checks_alone_have_no_progress_to_rank_or_cut_by(root, headway, tmp_path):
+    scores = tmp_path / "scores"
+    assert headway("score", root, "--estimator", "none", "--out", scores).returncode == 0
+    for option in (("--top", "50%"), ("--drop-segments",)):
+        done = headway("filter", root, "--from", scores, *option, "--dry-run")
+        assert done.returncode == 1
+        assert "has no progress of any episode" in done.stderr
+    done = headway("filter", root, "--from", scores, "--keep", "defects > 0", "--dry-run")
+    assert done.returncode == 0
+    assert "0 of 8 episodes stay" in done.stdout
+    assert "nothing would be: choose another filter" in done.stdout

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -21,14 +21,16 @@ from headway.cli.options import (
     open_source,
     parse_episodes,
 )
+from headway.errors import InvalidValue
+from headway.estimator import Estimator
 from headway.evaluation.language import Confusion, confusion, videos_of
-from headway.evaluation.run import Evaluation, named, scored, with_controls
+from headway.evaluation.run import Evaluation, is_folder, named, scores_in, with_controls
 from headway.evaluation.run import evaluate as evaluate_scores
 from headway.evaluation.stressed import Stressful, parse_stresses, under_stress
-from headway.scoring import ScoreOptions
+from headway.scoring import ScoreOptions, score
 from headway.source import Source
 from headway.specs import make_estimator
-from headway.tables import RUN, Scores
+from headway.tables import Scores, read_scores
 
 # letters of a folder's name; file systems allow 255 bytes
 LONGEST = 80
@@ -59,29 +61,45 @@ def evaluate(
 
     Args:
         estimators: specs with commas between them, or folders of scores of this dataset
-        out: folder for the results and the scores; default: evaluations/DATASET
+        out: folder for the results, which are replaced, and the scores, which are kept; default: evaluations/DATASET
         stride: look at every N-th frame and interpolate between
         look_ahead: frames over which gains are taken; default: 1.25 seconds
         stress: also score changed copies of 12 episodes: truncate, freeze, black, ... or all; see docs/evaluate.md
     """
-    from headway.cli.show_evaluation import show_evaluation
+    from headway.cli.show_evaluation import show_evaluation, show_stress
     from headway.evaluation.outputs import CSV, JSON, write_evaluation
     from headway.evaluation.page import PAGE, write_page
 
     check_device(device)
+    if look_ahead < 0:
+        raise InvalidValue(f"--look-ahead is a number of frames, got {look_ahead}")
     source = open_source(dataset, cameras, rename)
     stresses, obstacles = parse_stresses(stress, source)
     specs = named(with_controls(estimators.split(",")))
     options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, rename=rename)
     place = out or default_out("evaluations", str(source.root))
-    desk = Desk(source, place / "scores", options, device)
+    # all of them before the first is asked: a misspelt one should not cost the others' time
+    makers = {spec: make_estimator(spec, device) for spec in specs.values() if not is_folder(spec)}
+    desk = Desk(source, place / "scores", options, makers)
+    if (place / JSON).exists():
+        print(f"an evaluation is in {place} already; this one takes its place")
     found = evaluate_scores(source, {name: desk.plain(spec) for name, spec in specs.items()}, look_ahead or None)
     show_evaluation(found)
     asked = {name: spec for name, spec in specs.items() if not is_folder(spec)}
     confusions = {name: matrix for name, spec in asked.items() if (matrix := desk.language(spec, found)) is not None}
-    stressed = {name: desk.stress(name, spec, stresses, found) for name, spec in asked.items() if stresses}
+    # changes mean nothing to who sees nothing; the clock stands for them
+    changed = {name: spec for name, spec in asked.items() if stresses and spec not in ("constant", "random")}
+    stressed = {name: desk.stress(name, spec, stresses, found) for name, spec in changed.items()}
+    if stressed:
+        show_stress(stressed)
     write_evaluation(place, found, specs, confusions, stressed)
     page = write_page(place / PAGE, found, confusions, stressed)
+    if stresses:
+        obstacles += [
+            f"{spec} under stress: scores do not change; name the estimator"
+            for spec in specs.values()
+            if is_folder(spec)
+        ]
     for obstacle in obstacles:
         print(f"left out: {obstacle}")
     print(f"figures are in {place / JSON} and {place / CSV}")
@@ -96,7 +114,7 @@ class Desk:
     source: Source
     folder: Path
     options: ScoreOptions
-    device: str
+    estimators: Mapping[str, Estimator]
 
     def plain(self, spec: str) -> Scores:
         """The scores of the dataset as it is."""
@@ -105,7 +123,7 @@ class Desk:
     def language(self, spec: str, found: Evaluation) -> Confusion | None:
         """The matrix of videos and texts; None for an estimator without ears, or a dataset of one instruction."""
         videos = videos_of(found.known)
-        if not videos or not make_estimator(spec, self.device).needs.instruction:
+        if not videos or not self.estimators[spec].needs.instruction:
             return None
 
         def scored_under(text: str, episodes: tuple[int, ...]) -> Scores:
@@ -123,14 +141,11 @@ class Desk:
         return under_stress(self.source, stresses, found.known, found.curves[estimator], scored_on)
 
     def _score(self, source: Source, spec: str, options: ScoreOptions, part: str) -> Scores:
+        if spec not in self.estimators:
+            return scores_in(Path(spec), source)
         name = f"{spec}{', ' if part else ''}{part}"
         with Bar(f"scoring with {name}", "episode") as bar:
-            return scored(source, spec, self.folder / slug(name), options, self.device, bar.at)
-
-
-def is_folder(spec: str) -> bool:
-    """Whether a spec is a folder of scores, whose estimator cannot be asked anything more."""
-    return (Path(spec) / RUN).is_file()
+            return read_scores(score(source, self.estimators[spec], self.folder / slug(name), options, bar.at))
 
 
 def slug(name: str) -> str:

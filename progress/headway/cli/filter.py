@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 
 from headway.cli.options import Bar, DatasetArgument, open_source
-from headway.cli.show_filter import show_selection, totals
+from headway.cli.show_filter import lost_ends, show_selection, totals
 from headway.errors import DatasetError, InvalidValue, OutputError, UnknownName
 from headway.files import replacing, write_json
 from headway.signals.segments import KINDS
@@ -43,11 +43,14 @@ def filter_dataset(
         headway filter demos/tidy --from scores/tidy --keep "success > 0.5 and drawdown < 0.3" --out demos/good
 
     A dataset is written with its scores (DIR/scores) and its cut points (DIR/cuts.json). A cut inside an episode makes
-    two of it, and is weight 0 among weights. Half a second after success is never cut.
+    two of it, and is weight 0 among weights. Half a second after success, as the scores see it, is never cut.
+
+    It believes the scores: headway evaluate tells whether to.
 
     Args:
         scores: a folder that headway score wrote
-        keep: a condition on the columns of SCORES/episodes.parquet; where a value is missing the episode goes
+        keep: a condition on the columns of SCORES/episodes.parquet (final, success, drawdown, idle, rank, length, kind,
+            success_label, defects, risk_jerk, ...; texts in quotes); where a value is missing the episode goes
         top: the best by rank among those that --keep leaves, as a share or a number
         drop_segments: cut out idle, regressing and after-success stretches; name some to cut only these
         out: what to write; a new folder, or for the other formats a new file
@@ -70,14 +73,19 @@ def filter_dataset(
             f"{scores} holds the scores of another dataset ({read.run['dataset']['path']}), or this one has changed "
             "since; score it again"
         )
+    if (top or segments) and read.episodes["final"].null_count == len(read.episodes):
+        raise InvalidValue(
+            f"{scores} has no progress of any episode, which --top and --drop-segments go by; its checks suit --keep"
+        )
     lengths, fps = _lengths(source, read)
     selection = select(read, lengths, fps, keep, top, segments)
     if dry_run or out is None:
         show_selection(selection)
-        print("\n".join(totals(selection)))
-        print("nothing was written; next: the same without --dry-run" + (" and with --out" if out is None else ""))
+        print("\n".join([*totals(selection), *lost_ends(selection, read)]))
+        following = "next: the same without --dry-run" + (" and with --out" if out is None else "")
+        print(f"nothing was written; {following if selection.pieces else 'nothing would be: choose another filter'}")
         return 0
-    print("\n".join(totals(selection)))
+    print("\n".join([*totals(selection), *lost_ends(selection, read)]))
     if not selection.pieces:
         raise InvalidValue(f"nothing is left, so {out} was not made; --dry-run says why each episode goes")
     how: dict[str, object] = {
@@ -122,7 +130,9 @@ def _lengths(source: Source, scores: Scores) -> tuple[dict[int, int], dict[int, 
     lengths, fps = {}, {}
     for index in source.episode_indices:
         if index in rows:
-            lengths[index], fps[index] = rows[index]["length"], rows[index]["length"] / rows[index]["seconds"]
+            length, seconds = rows[index]["length"], rows[index]["seconds"]
+            # 14.999999999999998 would make half a second a frame shorter in one episode than in the next
+            lengths[index], fps[index] = length, round(length / seconds, 6)
         else:
             episode = source.episode(index)
             lengths[index], fps[index] = len(episode), episode.fps

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from headway.signals.segments import Cut
-from headway.signals.selection import Decision, Selection
+from headway.signals.selection import CUTS, Decision, Selection
+from headway.tables import Scores
 
 
 def show_selection(selection: Selection) -> None:
@@ -51,6 +52,20 @@ def totals(selection: Selection) -> list[str]:
         words = (f"{value:.1f} s {why}" for why, value in sorted(seconds.items()))
         lines.append("cut from those that stay: " + ", ".join(words))
     return lines
+
+
+def lost_ends(selection: Selection, scores: Scores) -> list[str]:
+    """A warning where labelled successes lose their end: the scores and whoever labelled them disagree."""
+    rows = scores.episodes.select(["episode_index", "success_label"]).to_pylist()
+    succeeded = {row["episode_index"] for row in rows if row["success_label"]}
+    cut = {each.episode for each in selection.decisions if each.kept or each.rule == CUTS} & succeeded
+    lost = cut - {piece.episode for piece in selection.pieces if piece.to_the_end}
+    if not lost:
+        return []
+    return [
+        f"{len(lost)} of {len(cut)} episodes labelled successes lose their end, where these scores see no success; "
+        "headway evaluate tells whether to believe them"
+    ]
 
 
 def _why(decision: Decision, cuts: list[Cut]) -> str:

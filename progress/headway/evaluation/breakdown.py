@@ -93,7 +93,7 @@ def gain_shares(evaluation: Evaluation) -> dict[str, NonPositiveShare]:
     """Estimator -> share of frames of successes whose gain over a look-ahead is not positive, over several of them.
 
     The row `true` is that of true progress. Of a dataset without labels all episodes are taken for successes. By stage
-    where the stages of all frames are known. Empty where no episode succeeds.
+    where all are of one task and the stages of all frames are known. Empty where no episode succeeds.
     """
     fps = evaluation.known[0].fps
     ahead = sorted({max(1, round(seconds * fps)) for seconds in LOOK_AHEADS} | {evaluation.look_ahead})
@@ -105,7 +105,8 @@ def gain_shares(evaluation: Evaluation) -> dict[str, NonPositiveShare]:
     if all(reference.progress is not None for reference in known):
         curves = {"true": [np.asarray(reference.progress) for reference in known], **curves}
     staged = [reference.stage for reference in known if reference.stage is not None and (reference.stage >= 0).all()]
-    stages = staged if len(staged) == len(known) else None
+    one_task = len({reference.stage_names for reference in known}) == 1
+    stages = staged if one_task and len(staged) == len(known) else None
     number = len(known[0].stage_names) if stages else None
     return {name: non_positive_share(each, ahead, stages, number) for name, each in curves.items()}
 

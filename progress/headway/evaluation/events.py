@@ -16,7 +16,7 @@ from headway.signals.summary import DONE
 ON_PROBABILITY = DetectorConfig(on=0.5)
 ON_PROGRESS = DetectorConfig(on=DONE)
 NO_FAILURES = "no episode is known to fail; mark them with `headway label`"
-NO_MOMENT = "nobody knows when episodes succeed; it takes a simulated dataset or stage marks"
+NO_MOMENT = "of no episode is it known when it succeeds; that takes successes of a simulator, or marked ones"
 OF_SUCCESSES = {"delay_median": "delay_median", "delay_p95": "delay_p95", "early": "early", "misses": "missed"}
 OF_FAILURES = {"false_per_failed": "false_per_failed", "false_per_minute": "false_per_minute"}
 
@@ -27,12 +27,13 @@ def event_statistics(
     """Figure -> statistic over picked episodes (see `headway.evaluation.statistics`), or why it is not known.
 
     An episode in which the task was done for a while and undone is no failure to a detector that runs along, and its
-    moment of success is the first; so it counts as a success here.
+    moment of success is the first; so it counts as a success here. An episode of which the estimator says nothing
+    counts in no figure.
     """
     moments = [_moment(reference) for reference in known]
     timed = [place for place, moment in enumerate(moments) if moment is not None]
     failed = [place for place, reference in enumerate(known) if _never_done(reference)]
-    judged = sorted(timed + failed)
+    judged = [place for place in sorted(timed + failed) if not np.isnan(_said(curves[place])[0]).all()]
     found = detections(
         [_fired(known[place], curves[place]) for place in judged],
         [moments[place] for place in judged],
@@ -57,6 +58,11 @@ def event_statistics(
     return statistics
 
 
+def _said(curve: ProgressCurve) -> tuple[Array, DetectorConfig]:
+    """What the detector listens to, and the detector."""
+    return (curve.values, ON_PROGRESS) if curve.success is None else (curve.success, ON_PROBABILITY)
+
+
 def _moment(reference: Reference) -> int | None:
     """The first frame at which the task is done; None where it never is, or nobody knows."""
     if reference.done is None or not reference.done.any():
@@ -69,7 +75,7 @@ def _never_done(reference: Reference) -> bool:
 
 
 def _fired(reference: Reference, curve: ProgressCurve) -> list[int]:
-    said, detector = (curve.values, ON_PROGRESS) if curve.success is None else (curve.success, ON_PROBABILITY)
+    said, detector = _said(curve)
     time = np.arange(reference.length) / reference.fps
     events = detect(detector, Readings(time, said, curve.looked_at))
     return [event.frame for event in events if event.on]

@@ -35,7 +35,7 @@ GROUPS: dict[str, dict[str, Figure]] = {
         "tau_b_success": Figure("tau-b success", 1, "Kendall's tau-b with time over successes: corrected for ties."),
         "monotonicity": Figure("monotonicity", 0, "Share of steps from frame to frame at which progress rises."),
         "drawdown_success": Figure("drawdown success", -1, "Largest fall from an earlier high, mean over successes."),
-        "bumps_success": Figure("bumps success", -1, "How often progress turns to fall, a success."),
+        "bumps_success": Figure("bumps success", -1, "How often progress turns to fall in a success, mean."),
     },
     "Right or wrong": {
         "mae": Figure("MAE", -1, "Mean absolute error to true progress, mean of the episodes' own means."),
@@ -43,13 +43,14 @@ GROUPS: dict[str, dict[str, Figure]] = {
         "mae_imperfect": Figure("MAE imperfect", -1, "The same over episodes of all others."),
         "mae_failed": Figure("MAE failed", -1, "The same over episodes that fail."),
         "mae_imperfect_isotonic": Figure(
-            "… isotonic", -1, "MAE imperfect after the best monotone map, fitted on the other half of all episodes."
+            "MAE isotonic", -1, "MAE imperfect after the best monotone map, fitted on the other half of all episodes."
         ),
         "rmse": Figure("RMSE", -1, "Root of the mean squared error, mean of the episodes' own."),
         "pearson": Figure("Pearson", 1, "Correlation with true progress over all frames of all episodes."),
         "pearson_episode": Figure("Pearson by episode", 1, "The same within each episode, mean over episodes."),
         "stage_accuracy": Figure("stage acc.", 1, "Share of frames whose stage is right, of imperfect episodes."),
-        "boundary_error": Figure("boundary error", -1, "Distance of found from true stage boundaries, in frames."),
+        "boundary_error": Figure("boundary error", -1, "Frames from true stage boundaries to the nearest ones found."),
+        "boundaries_extra": Figure("false boundaries", -1, "Stage boundaries found that are none, an episode."),
         "bins_mae": Figure("five-bin MAE", -1, "RoboReward: error of the final progress in bins 1 to 5."),
         "class_accuracy": Figure(
             "class acc.",
@@ -67,7 +68,7 @@ GROUPS: dict[str, dict[str, Figure]] = {
     "Between episodes": {
         "tau_all": Figure("rank all", 1, "Kendall's tau of final progress over pairs whose true ones differ."),
         "tau_failed": Figure("rank failed", 1, "The same among episodes that fail."),
-        "tau_failed_apart": Figure("… >.05 apart", 1, "The same over pairs that truly differ by more than .05."),
+        "tau_failed_apart": Figure("rank failed, apart", 1, "The same over pairs that truly differ by more than .05."),
         "pairs_right": Figure("pairs right", 1, "Share of pairs of episodes in the right order; a tie is half right."),
         "margin": Figure("margin", 1, "Mean final progress of successes less that of failures."),
         "kinds_ranked": Figure("kinds ranked", 1, "Kendall's tau of mean final progress of the kinds of demonstrator."),
@@ -83,7 +84,9 @@ GROUPS: dict[str, dict[str, Figure]] = {
         "success_ece": Figure("ECE", -1, "Expected calibration error of the final probability of success."),
     },
     "Success as it happens": {
-        "delay_median": Figure("delay", -1, "Median seconds from the true success to the detector's."),
+        "delay_median": Figure(
+            "delay", -1, "Median seconds from the true success to the detector's, without early ones."
+        ),
         "delay_p95": Figure("delay p95", -1, "95th percentile of the same."),
         "early": Figure("early fires", -1, "Share of successes in which the detector fires before the task is done."),
         "misses": Figure("misses", -1, "Share of successes in which it never fires."),

@@ -14,9 +14,12 @@ from headway.metrics.intervals import DRAWS, Estimate, percentiles
 from headway.signals.summary import final
 from headway.signals.weights import LOOK_AHEAD
 
-UNDEFINED = "it is not defined for these curves: they are constant, or too few"
+UNDEFINED = "it is not defined here: too few of the episodes that it is over, or values that are all alike"
 # what tells little or nothing: a figure that one of them reaches says nothing for an estimator
 CONTROLS = ("clock", "constant", "random", "pixels", "untrained", "reversed")
+# resamples of fewer episodes than this are so alike that their interval would shut out nearly anything
+FEWEST = 4
+UNINFORMATIVE, WORSE = "≈", "▼"
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,11 +30,13 @@ class Found:
         estimate: its value and 95 % interval; NaN where it is not known.
         draws: its value on each resample of the episodes, (draws,); the same resamples for every estimator.
         reason: why it is not known.
+        few: it is over so few episodes that its interval says nothing.
     """
 
     estimate: Estimate
     draws: Array
     reason: str = ""
+    few: bool = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,18 +47,18 @@ class Judged:
         estimator: its name in tables.
         figures: name, as in `headway.evaluation.figures` -> what was found; of those that were wanted.
         unscored: how many episodes it gave no final progress.
+        in_sample: how many episodes it was trained on.
+        is_control: it is blind, or nearly.
     """
 
     estimator: str
     figures: Mapping[str, Found]
     unscored: int
+    in_sample: int = 0
+    is_control: bool = False
 
     def __getitem__(self, figure: str) -> Estimate:
         return self.figures[figure].estimate
-
-    @property
-    def is_control(self) -> bool:
-        return self.estimator.partition(":")[0] in CONTROLS
 
 
 def judge(
@@ -63,6 +68,7 @@ def judge(
     look_ahead: int = LOOK_AHEAD,
     figures: Iterable[str] = tuple(FIGURES),
     seed: int = 0,
+    made_by: str = "",
 ) -> Judged:
     """Hold the curves of one estimator against what is known of their episodes.
 
@@ -76,11 +82,13 @@ def judge(
         look_ahead: over how many frames gains are taken.
         figures: the names of those that are wanted; each takes up to a second.
         seed: of the resampling.
+        made_by: the spec that made the curves, where `name` is not one; it tells controls.
     """
     computed = statistics(known, curves, look_ahead)
     found = {figure: _found(computed[figure], len(known), seed) for figure in figures}
     unscored = sum(bool(np.isnan(final(curve.values))) for curve in curves)
-    return Judged(name, found, unscored)
+    in_sample = sum(curve.in_sample for curve in curves)
+    return Judged(name, found, unscored, in_sample, (made_by or name).partition(":")[0] in CONTROLS)
 
 
 def _found(statistic: Statistic | str, episodes: int, seed: int) -> Found:
@@ -92,7 +100,9 @@ def _found(statistic: Statistic | str, episodes: int, seed: int) -> Found:
         return nothing
     rng = np.random.default_rng(seed)
     drawn = np.array([statistic(rng.integers(episodes, size=episodes)) for _ in range(DRAWS)])
-    return Found(percentiles(float(value), drawn), drawn)
+    # over k of many episodes a figure is undefined on exp(-k) of the resamples, those that hold none of the k
+    few = episodes < FEWEST or bool(np.isnan(drawn).mean() > np.exp(-FEWEST))
+    return Found(percentiles(float(value), drawn), drawn, few=few)
 
 
 @dataclass(frozen=True)
@@ -102,15 +112,27 @@ class Verdict:
     Attributes:
         control: the best control.
         lead: by how much the estimator is better than it, with its 95 % interval, paired over resamples.
-        told: True when the whole interval is above 0; else the figure is uninformative here.
+        few: one of the two is over too few episodes for that interval to be believed.
+        told: the whole interval is above 0, and can be believed.
+        worse: the whole interval is below 0, and can be believed. Where neither holds the figure is uninformative.
     """
 
     control: str
     lead: Estimate
+    few: bool = False
 
     @property
     def told(self) -> bool:
-        return self.lead.low > 0
+        return self.lead.low > 0 and not self.few
+
+    @property
+    def worse(self) -> bool:
+        return self.lead.high < 0 and not self.few
+
+    @property
+    def mark(self) -> str:
+        """What stands behind the figure in a table: nothing where it speaks for the estimator."""
+        return "" if self.told else WORSE if self.worse else UNINFORMATIVE
 
 
 def verdict(ours: Judged, controls: Sequence[Judged], figure: str) -> Verdict | None:
@@ -130,14 +152,16 @@ def verdict(ours: Judged, controls: Sequence[Judged], figure: str) -> Verdict | 
             continue
         low, high = np.quantile(differences, [0.025, 0.975])
         value = better * (mine.estimate.value - theirs.estimate.value)
-        verdicts.append(Verdict(control.estimator, Estimate(float(value), float(low), float(high))))
+        lead = Estimate(float(value), float(low), float(high))
+        verdicts.append(Verdict(control.estimator, lead, mine.few or theirs.few))
     return min(verdicts, key=lambda each: each.lead.low, default=None)
 
 
 def to_json(judged: Judged) -> dict[str, Any]:
-    """Figure -> value and interval, None where it is not known; and how many episodes have no score."""
+    """Figure -> value and interval, None where it is not known; and how many episodes have no score, or were seen."""
     figures = {}
     for name, found in judged.figures.items():
         parts = {"value": found.estimate.value, "low": found.estimate.low, "high": found.estimate.high}
         figures[name] = {key: None if np.isnan(value) else value for key, value in parts.items()}
-    return {"estimator": judged.estimator, "unscored": judged.unscored, **figures}
+    counts = {"unscored": judged.unscored, "in_sample": judged.in_sample}
+    return {"estimator": judged.estimator, **counts, **figures}

@@ -9,9 +9,9 @@ from typing import Any
 
 from headway.evaluation.breakdown import by_kind
 from headway.evaluation.figures import FIGURES
-from headway.evaluation.judge import Judged, Verdict, to_json, verdict
+from headway.evaluation.judge import UNINFORMATIVE, WORSE, Judged, Verdict, to_json, verdict
 from headway.evaluation.language import Confusion
-from headway.evaluation.reference import WORDS
+from headway.evaluation.reference import judged_by
 from headway.evaluation.run import Evaluation, provenance
 from headway.evaluation.stressed import Stressful
 from headway.files import replacing, write_json
@@ -41,11 +41,23 @@ def verdicts(evaluation: Evaluation, judged: Judged) -> dict[str, Verdict]:
     return {name: each for name, each in found.items() if each is not None}
 
 
+def standing(evaluation: Evaluation, judged: Judged) -> str:
+    """In how many figures an estimator is better than every control, in a sentence."""
+    held = verdicts(evaluation, judged)
+    better = sum(each.told for each in held.values())
+    worse = [FIGURES[name].words for name, each in held.items() if each.worse]
+    text = f"{judged.estimator} is better than every control in {better} of {len(held)} figures that can be compared"
+    level = len(held) - better - len(worse)
+    text += f", no better than one in {level} ({UNINFORMATIVE})" if level else ""
+    return text + (f", worse than one in {len(worse)} ({WORSE}): {', '.join(worse)}" if worse else "")
+
+
 def unknown(evaluation: Evaluation) -> dict[str, list[str]]:
-    """Reason -> the figures that are not known of any estimator, for it."""
+    """Reason -> the figures that are not known of any estimator, for it; where there are only controls, of them."""
     reasons: dict[str, list[str]] = {}
+    asked = [judged for judged in evaluation.judged if not judged.is_control] or evaluation.judged
     for name in FIGURES:
-        found = [judged.figures[name] for judged in evaluation.judged]
+        found = [judged.figures[name] for judged in asked]
         if all(math.isnan(each.estimate.value) for each in found):
             reasons.setdefault(found[0].reason, []).append(name)
     return reasons
@@ -74,7 +86,7 @@ def write_evaluation(
             "dataset": evaluation.dataset,
             "fingerprint": evaluation.fingerprint,
             "episodes": [reference.index for reference in evaluation.known],
-            "judged_by": WORDS[evaluation.origin],
+            "judged_by": judged_by(evaluation.known),
             "look_ahead": evaluation.look_ahead,
             **provenance(),
             "estimators": {
@@ -97,7 +109,13 @@ def _estimator(evaluation: Evaluation, judged: Judged) -> dict[str, Any]:
     if judged.is_control:
         return content
     held = {
-        name: {"control": each.control, "lead": asdict(each.lead), "informative": each.told}
+        name: {
+            "control": each.control,
+            "lead": asdict(each.lead),
+            "informative": each.told,
+            "worse": each.worse,
+            "few": each.few,
+        }
         for name, each in verdicts(evaluation, judged).items()
     }
     return content | {"against_controls": held}

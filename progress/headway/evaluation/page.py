@@ -18,14 +18,15 @@ from headway.evaluation.breakdown import by_kind, episode_error, gain_shares, re
 from headway.evaluation.figures import FIGURES, GROUPS
 from headway.evaluation.judge import Judged, Verdict
 from headway.evaluation.language import Confusion
-from headway.evaluation.outputs import unknown, verdicts
-from headway.evaluation.reference import TRUTH, WORDS
+from headway.evaluation.outputs import standing, unknown, verdicts
+from headway.evaluation.reference import MARKS, TRUTH, judged_by
 from headway.evaluation.run import Evaluation, provenance
 from headway.evaluation.stressed import STRESS_WORDS, Stressful
 from headway.files import replacing
 
 PAGE = "evaluation.html"
 WORST = 8
+DRAWN = 5
 # more points than this are not told apart in a small drawing
 POINTS = 200
 WIDTH, HEIGHT = 300, 100
@@ -55,7 +56,8 @@ def write_page(
         "style": Markup(style),
         "style_hash": "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         "evaluation": evaluation,
-        "judged_by": WORDS[evaluation.origin],
+        "judged_by": judged_by(evaluation.known),
+        "standings": [standing(evaluation, each) for each in judged if not each.is_control],
         "provenance": provenance(),
         "judged": judged,
         "main": main.estimator,
@@ -63,12 +65,14 @@ def write_page(
         "unknown": {reason: [FIGURES[name].words for name in names] for reason, names in unknown(evaluation).items()},
         "figures": FIGURES,
         "kinds": {each.estimator: by_kind(evaluation, each.estimator) for each in judged},
-        "has_truth": evaluation.origin == TRUTH,
+        "has_truth": all(each.origin == TRUTH for each in evaluation.known),
         "reliability": _reliability(evaluation, numbered),
         "gains": _gains(evaluation, numbered, main.estimator),
         "worst": [_episode(evaluation, place, numbered, judged) for place in worst(evaluation, main.estimator, WORST)],
         "confusions": confusions,
-        "stresses": stresses,
+        "stresses": _by_change(stresses),
+        "stressed": list(stresses),
+        "marks": any(each.origin == MARKS for each in evaluation.known),
         "stress_words": STRESS_WORDS,
         "width": WIDTH,
         "height": HEIGHT,
@@ -151,8 +155,9 @@ def _episode(
     curves = {each.estimator: evaluation.curves[each.estimator][place].values for each in judged}
     main = next((name for name in curves if numbered[name] == 0), "")
     lines = [Line("true", -1, _curve(reference.progress))] if reference.progress is not None else []
-    # what controls draw would bury the rest
-    lines += [Line(each.estimator, numbered[each.estimator], _curve(curves[each.estimator])) for each in judged[:4]]
+    # the scribble of random numbers would bury the rest
+    drawn = [each for each in judged if each.estimator not in ("constant", "random")][:DRAWN]
+    lines += [Line(each.estimator, numbered[each.estimator], _curve(curves[each.estimator])) for each in drawn]
     return {
         "index": reference.index,
         "kind": reference.kind,
@@ -167,6 +172,12 @@ def _curve(values: Array) -> tuple[str, ...]:
     places = np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS)).round().astype(int))
     x = WIDTH * places / max(len(values) - 1, 1)
     return _polyline(x, HEIGHT * (1 - np.asarray(values, float)[places]))
+
+
+def _by_change(stresses: Mapping[str, list[Stressful]]) -> dict[str, list[Stressful]]:
+    """Change -> what each estimator makes of it."""
+    changes = [row.stress for row in next(iter(stresses.values()), [])]
+    return {change: [rows[place] for rows in stresses.values()] for place, change in enumerate(changes)}
 
 
 def _polyline(x: Array, y: Array) -> tuple[str, ...]:

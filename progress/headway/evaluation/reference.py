@@ -1,5 +1,6 @@
 """What is known of the episodes that curves are held against: a simulator's truth, an annotator's marks, or little."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -59,10 +60,13 @@ def references(episodes: Sequence[Episode], stage_names: Sequence[str] | None) -
     return [_reference(episode, scale) for episode in episodes]
 
 
-def origin(known: Sequence[Reference]) -> str:
-    """What most is known by: the best origin that any episode has."""
-    origins = {reference.origin for reference in known}
-    return next((each for each in WORDS if each in origins), NOTHING)
+def judged_by(known: Sequence[Reference]) -> str:
+    """What the episodes are judged by, in words; with how many of them where they differ."""
+    count = Counter(reference.origin for reference in known)
+    found = [each for each in WORDS if count[each]]
+    if len(found) == 1:
+        return WORDS[found[0]]
+    return ", ".join(f"{WORDS[each]} ({count[each]} of {len(known)})" for each in found)
 
 
 def _scale(episodes: Sequence[Episode], stage_names: Sequence[str] | None) -> StageScale | None:

@@ -2,8 +2,8 @@
 
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,18 +12,14 @@ from typing import Any
 from headway.episodes import ProgressCurve
 from headway.errors import InvalidValue
 from headway.evaluation.judge import Judged, judge
-from headway.evaluation.reference import Reference, origin, references
-from headway.scoring import ScoreOptions, score
+from headway.evaluation.reference import Reference, references
 from headway.source import Source
-from headway.specs import make_estimator
 from headway.tables import RUN, Scores, read_scores
 
 # what every evaluation holds the estimators against, whatever was asked for: they cost nothing
 ALWAYS = ("clock", "constant", "random")
 # over which an expert always gains, measured on simulated ones (`headway.signals.weights`)
 LOOK_AHEAD_SECONDS = 1.25
-
-OnEpisode = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,10 +46,6 @@ class Evaluation:
     def controls(self) -> list[Judged]:
         return [each for each in self.judged if each.is_control]
 
-    @property
-    def origin(self) -> str:
-        return origin(self.known)
-
 
 def with_controls(specs: Sequence[str]) -> list[str]:
     """The specs asked for, each once, and the controls that cost nothing. Raises InvalidValue for none."""
@@ -69,18 +61,16 @@ def named(specs: Sequence[str]) -> dict[str, str]:
     return {name if short.count(name) == 1 else spec: spec for name, spec in zip(short, specs, strict=True)}
 
 
-def scored(
-    source: Source, spec: str, folder: Path, options: ScoreOptions, device: str, on_episode: OnEpisode
-) -> Scores:
-    """The scores of a spec, computed into `folder` where they are not there yet.
+def is_folder(spec: str) -> bool:
+    """Whether a spec is a SCORES folder, whose estimator cannot be asked anything more."""
+    return (Path(spec) / RUN).is_file()
 
-    A spec may be a SCORES folder of the same dataset, which is read. Raises InvalidValue for one of another dataset.
-    """
-    if not (Path(spec) / RUN).is_file():
-        return read_scores(score(source, make_estimator(spec, device), folder, options, on_episode))
-    found = read_scores(Path(spec))
+
+def scores_in(folder: Path, source: Source) -> Scores:
+    """The scores in a folder. Raises InvalidValue for those of another dataset."""
+    found = read_scores(folder)
     if found.run["identity"]["dataset"] != source.fingerprint:
-        raise InvalidValue(f"the scores in {spec} are of another dataset than {source.root}; score this one")
+        raise InvalidValue(f"the scores in {folder} are of another dataset than {source.root}; score this one")
     return found
 
 
@@ -102,9 +92,20 @@ def evaluate(source: Source, scores: Mapping[str, Scores], look_ahead: int | Non
     known = references(episodes, source.stage_names)
     if look_ahead is None:
         look_ahead = max(1, round(LOOK_AHEAD_SECONDS * known[0].fps))
-    curves = {name: [each.progress_curve(index) for index in indices] for name, each in scores.items()}
-    judged = [judge(name, known, each, look_ahead) for name, each in curves.items()]
+    curves = {
+        name: [_claiming(each.progress_curve(index), str(each.run["estimator"])) for index in indices]
+        for name, each in scores.items()
+    }
+    judged = [
+        judge(name, known, each, look_ahead, made_by=str(scores[name].run["estimator"]))
+        for name, each in curves.items()
+    ]
     return Evaluation(source.root.name, source.fingerprint, known, curves, judged, look_ahead)
+
+
+def _claiming(curve: ProgressCurve, spec: str) -> ProgressCurve:
+    """A blind control's progress is its probability of success too, so that what others claim stands beside one."""
+    return replace(curve, success=curve.values) if spec.partition(":")[0] in ALWAYS else curve
 
 
 def provenance() -> dict[str, Any]:

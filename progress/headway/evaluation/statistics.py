@@ -148,20 +148,23 @@ def _errors(both: Sides) -> dict[str, Statistic | str]:
 
 def _stages(both: Sides) -> dict[str, Statistic | str]:
     if all(each.stage is None for each in both.known):
-        return dict.fromkeys(("stage_accuracy", "boundary_error"), NO_STAGES)
-    accuracy, boundary = np.full(len(both.known), np.nan), np.full(len(both.known), np.nan)
+        return dict.fromkeys(("stage_accuracy", "boundary_error", "boundaries_extra"), NO_STAGES)
+    accuracy, boundary, extra = np.full((3, len(both.known)), np.nan)
     for place, (reference, curve) in enumerate(zip(both.known, both.curves, strict=True)):
         if reference.stage is None or np.isnan(curve.values).any():
             continue
         stage, marked = _said_stage(reference, curve), reference.stage >= 0
         if marked.any():
             accuracy[place] = (stage == reference.stage)[marked].mean()
-            boundary[place] = boundary_errors([stage[marked]], [reference.stage[marked]]).error[0]
+            found = boundary_errors([stage[marked]], [reference.stage[marked]])
+            boundary[place], extra[place] = found.error[0], found.extra[0]
     # experts are right for most estimators, which says little
     imperfect = np.array([each.kind != EXPERT for each in both.known])
+    everything = np.ones(len(both.known), bool)
     return {
         "stage_accuracy": _mean(accuracy, imperfect),
-        "boundary_error": _mean(boundary, np.ones(len(boundary), bool)),
+        "boundary_error": _mean(boundary, everything),
+        "boundaries_extra": _mean(extra, everything),
     }
 
 
