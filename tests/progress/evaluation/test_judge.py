@@ -284,7 +284,7 @@ def test_only_the_figures_asked_for_are_computed(make_sliders):
 
 
 def test_a_clock_that_is_better_is_marked_as_better(make_sliders):
-    episodes = make_sliders(8, failing=12)
+    episodes = make_sliders(12, failing=12)
     ours, clock = judged("noisy", episodes, noisy(episodes)), control(controls.clock(), episodes)
     found = verdict(ours, [clock], "voc_success")
     assert found.worse
