@@ -117,7 +117,7 @@ def test_it_looks_ahead_and_says_so(sarm, source, curve_of):
         whole,
         cameras={"top": ArrayFrames(np.stack(list(whole.camera("top")))[:20])},
         state=whole.state[:20],
-        **dict.fromkeys(("environment_state", "action", "stages", "dense_stages", "truth")),
+        **dict.fromkeys(("environment_state", "action", "timestamps", "stages", "dense_stages", "truth")),
     )
     early, late = (curve_of(estimator, episode).values for episode in (short, whole))
     assert np.abs(early - late[:20])[-8:].max() > 1e-5, "the end of a cut episode is judged otherwise"
