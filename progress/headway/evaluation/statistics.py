@@ -274,7 +274,7 @@ def _success(both: Sides) -> dict[str, Statistic | str]:
     found: dict[str, Statistic | str] = {
         "success_auroc": of(success.auroc, both.final),
         "success_head_auroc": of(success.auroc, both.called),
-        "success_ap": of(success.average_precision, said),
+        "success_ap": _average_precision(said, both.succeeded),
         "success_f1": _f1(said, enough, both.succeeded),
         "success_brier": _mean(np.square(both.called - both.succeeded), labelled),
         "success_ece": of(success.expected_calibration_error, both.called),
@@ -282,6 +282,25 @@ def _success(both: Sides) -> dict[str, Statistic | str]:
     both_outcomes = np.array([(labelled & succeeded).any() and (labelled & ~succeeded).any()])
     head = ("success_head_auroc", "success_brier", "success_ece")
     return _without(found, (head, NO_PROBABILITY, ~np.isnan(both.called)), (tuple(found), NO_LABELS, both_outcomes))
+
+
+def _average_precision(score: Array, succeeded: Array) -> Statistic:
+    """`headway.metrics.success.average_precision` of resamples: sorted once, each takes as long as adding up."""
+    known = np.flatnonzero(~np.isnan(score) & ~np.isnan(succeeded))
+    order = known[np.argsort(-score[known], kind="stable")]
+    done = succeeded[order] == 1
+    # episodes of one score come in together
+    last = np.append(np.diff(score[order]) != 0, True) if order.size else np.zeros(0, bool)
+
+    def statistic(picked: Array) -> float:
+        times = np.bincount(picked, minlength=len(score))[order]
+        found, taken = np.cumsum(times * done)[last], np.cumsum(times)[last]
+        if not found.size or not found[-1]:
+            return float("nan")
+        precision = found / np.maximum(taken, 1)
+        return float((np.diff(found, prepend=0) * precision).sum() / found[-1])
+
+    return statistic
 
 
 def _f1(score: Array, enough: float, succeeded: Array) -> Statistic:

@@ -12,6 +12,7 @@ from headway.evaluation.figures import FIGURES
 from headway.evaluation.judge import judge, verdict
 from headway.evaluation.reference import LABELS, MARKS, NOTHING, TRUTH, WORDS, judged_by, references
 from headway.evaluation.run import Evaluation
+from headway.evaluation.statistics import statistics
 from headway.metrics.errors import pooled_pearson
 from headway.metrics.gains import gain_correlation, gain_sign, weight_correlation, zero_weight_agreement
 from headway.metrics.success import auroc, average_precision, brier, expected_calibration_error, f1
@@ -336,3 +337,21 @@ def test_a_boundary_found_where_there_is_none_is_counted(make_sliders):
     row = judged("flicker", episodes, flicker)
     assert row["boundary_error"].value == 0
     assert row["boundaries_extra"].value == 2
+
+
+def test_figures_from_counts_are_those_of_the_library_on_any_resample(make_sliders):
+    episodes = make_sliders(6, failing=6)
+    rng = np.random.default_rng(3)
+    # in tenths, so that episodes tie; two of which nothing is known
+    said = np.round(rng.random(12), 1).astype(np.float32)
+    said[[2, 9]] = np.nan
+    curves = [
+        replace(curve, success=np.full(len(curve), value, np.float32))
+        for curve, value in zip(noisy(episodes), said, strict=True)
+    ]
+    found = statistics(references(episodes, STAGES), curves, 5)
+    done = np.array([episode.success for episode in episodes])
+    for draw in range(20):
+        picked = rng.integers(12, size=12) if draw else np.arange(12)
+        assert found["success_ap"](picked) == pytest.approx(average_precision(said[picked], done[picked]), nan_ok=True)
+        assert found["success_f1"](picked) == pytest.approx(f1(said[picked], done[picked], 0.5), nan_ok=True)

@@ -9,6 +9,7 @@ from scipy import stats
 from torchmetrics.functional.regression import kendall_rank_corrcoef
 
 from headway.errors import InvalidValue
+from headway.metrics import ranking
 from headway.metrics.ranking import (
     ordered_pair_tau,
     pairwise_accuracy,
@@ -130,3 +131,14 @@ def test_one_policy_cannot_be_ranked_and_names_have_to_fit():
         rank_policies(np.zeros(3), np.zeros(3), ["a"])
     with pytest.raises(InvalidValue, match="equal length"):
         ordered_pair_tau(np.zeros(3), np.zeros(2))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.25])
+def test_few_values_and_many_are_ranked_alike(monkeypatch, apart):
+    rng = np.random.default_rng(5)
+    for values in (1, 2, 7, 60, ranking.DIRECT):
+        predicted, true = rng.integers(0, 9, (2, values)) / 8
+        directly = ranking.ordered_pair_tau(predicted, true, apart)
+        with monkeypatch.context() as patch:
+            patch.setattr(ranking, "DIRECT", 0)
+            assert ranking.ordered_pair_tau(predicted, true, apart) == pytest.approx(directly, nan_ok=True)
