@@ -68,14 +68,14 @@ GROUPS: dict[str, dict[str, Figure]] = {
     "Between episodes": {
         "tau_all": Figure("rank all", 1, "Kendall's tau of final progress over pairs whose true ones differ."),
         "tau_failed": Figure("rank failed", 1, "The same among episodes that fail."),
-        "tau_failed_apart": Figure("rank failed, apart", 1, "The same over pairs that truly differ by more than .05."),
+        "tau_failed_apart": Figure("failed, apart", 1, "The same over pairs that truly differ by more than .05."),
         "pairs_right": Figure("pairs right", 1, "Share of pairs of episodes in the right order; a tie is half right."),
         "margin": Figure("margin", 1, "Mean final progress of successes less that of failures."),
         "kinds_ranked": Figure("kinds ranked", 1, "Kendall's tau of mean final progress of the kinds of demonstrator."),
     },
     "Success": {
         "success_auroc": Figure(
-            "AUROC progress", 1, "Share of pairs of a success and a failure in the right order by final progress."
+            "AUROC", 1, "Share of pairs of a success and a failure in the right order by final progress."
         ),
         "success_head_auroc": Figure("AUROC success", 1, "Of the final probability of success."),
         "success_ap": Figure("avg. precision", 1, "Of the final probability of success, or progress without one."),
