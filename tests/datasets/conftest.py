@@ -15,6 +15,17 @@ from headway_datasets.video import encode_video
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 
 
+@pytest.fixture(scope="module")
+def lerobot():
+    """lerobot's own reader, kept off the network."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("SVT_LOG", "1")
+    module = pytest.importorskip("lerobot.datasets.lerobot_dataset")
+    yield module
+    patch.undo()
+
+
 @pytest.fixture
 def real_recordings():
     if not REAL.is_dir():

@@ -39,16 +39,6 @@ PIECES = (
 
 
 @pytest.fixture(scope="module")
-def lerobot():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HF_HUB_OFFLINE", "1")
-    patch.setenv("SVT_LOG", "1")
-    module = pytest.importorskip("lerobot.datasets.lerobot_dataset")
-    yield module
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
 def root(tmp_path_factory, episode):
     """Five episodes of two cameras with things that Headway does not know: a feature, a column, a file."""
     root = tmp_path_factory.mktemp("source") / "data"

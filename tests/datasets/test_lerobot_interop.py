@@ -12,16 +12,6 @@ from headway_datasets.lerobot_v3 import LeRobotV3
 from headway_datasets.lerobot_writer import LeRobotWriter, write_dataset
 
 
-@pytest.fixture(scope="module")
-def lerobot():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HF_HUB_OFFLINE", "1")
-    patch.setenv("SVT_LOG", "1")
-    module = pytest.importorskip("lerobot.datasets.lerobot_dataset")
-    yield module
-    patch.undo()
-
-
 @pytest.mark.parametrize("codec", ["h264", "av1"])
 def test_lerobot_opens_what_we_write_with_the_same_pictures_and_numbers(lerobot, tmp_path, episode, codec):
     episodes = [episode(index, length, ("top", "wrist")) for index, length in enumerate((20, 13, 31))]

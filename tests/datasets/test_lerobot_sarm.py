@@ -19,16 +19,6 @@ ENDS = ((1, 2, 5, 6), (1, 4, 7, 9), (2, 3, 4, 8))
 
 
 @pytest.fixture(scope="module")
-def lerobot():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HF_HUB_OFFLINE", "1")
-    patch.setenv("SVT_LOG", "1")
-    module = pytest.importorskip("lerobot.datasets.lerobot_dataset")
-    yield module
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
 def annotator(lerobot):
     return pytest.importorskip("lerobot.data_processing.sarm_annotations.subtask_annotation")
 
