@@ -20,7 +20,7 @@ from headway import controls
 from headway.episodes import Array, Episode
 from headway.estimator import Needs
 from headway.evaluation.figures import FIGURES
-from headway.evaluation.judge import Judged, judge, verdict
+from headway.evaluation.judge import UNINFORMATIVE, WORSE, Judged, judge, verdict
 from headway.evaluation.reference import references
 from headway_datasets.opening import open_dataset
 from headway_envs.collect import collect
@@ -93,7 +93,7 @@ def table(task: str, estimators: Sequence[Judged], blind: Sequence[Judged]) -> s
         cells = []
         for each in (*estimators, *blind):
             found = verdict(each, blind, figure) if each in estimators else None
-            cells.append(f"{each[figure]}{'' if found is None or found.told else ' ≈'}")
+            cells.append(f"{each[figure]} {found.mark}".rstrip() if found else str(each[figure]))
         lines.append(f"| {FIGURES[figure].heading} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -101,7 +101,8 @@ def table(task: str, estimators: Sequence[Judged], blind: Sequence[Judged]) -> s
 def main(args: Args) -> None:
     tables = [table(task, *judge_task(task, args)) for task in tqdm(TASKS[: 1 if args.fast else None], unit="task")]
     print("\n\n".join(tables))
-    print("\n≈: a control is within noise of it (95 % of a paired bootstrap over episodes), so it says nothing.")
+    print(f"\n{UNINFORMATIVE}: a control is within noise of it (95 % of a paired bootstrap over episodes), so it says")
+    print(f"nothing; {WORSE}: a control is better.")
 
 
 if __name__ == "__main__":

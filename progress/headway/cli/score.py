@@ -154,8 +154,8 @@ def install_table(scores: Scores, source: Source) -> None:
     Raises Unsupported for other layouts and for scores of some episodes only, on which lerobot would train with its
     fallback weight, and OutputError when the file there is not one of ours.
     """
-    if not source.format.startswith("lerobot"):
-        raise Unsupported(f"--install is for LeRobot datasets; {source.root} is a {source.format}")
+    if source.format != "lerobot-v3":
+        raise Unsupported(f"--install is for LeRobot v3 datasets; {source.root} is a {source.format}")
     if len(scores.episodes) < len(source):
         raise Unsupported(f"--install needs scores of all {len(source)} episodes, got {len(scores.episodes)}")
     place = source.root / LEROBOT_FILE

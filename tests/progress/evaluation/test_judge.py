@@ -355,3 +355,12 @@ def test_figures_from_counts_are_those_of_the_library_on_any_resample(make_slide
         picked = rng.integers(12, size=12) if draw else np.arange(12)
         assert found["success_ap"](picked) == pytest.approx(average_precision(said[picked], done[picked]), nan_ok=True)
         assert found["success_f1"](picked) == pytest.approx(f1(said[picked], done[picked], 0.5), nan_ok=True)
+
+
+def test_a_lead_within_noise_is_no_lead(make_sliders):
+    """Two draws of the same noise: one of them comes out ahead, by chance."""
+    episodes = make_sliders(6, failing=6)
+    one, other = (judged("noisy", episodes, noisy(episodes, seed=seed), figures=("mae",)) for seed in (0, 1))
+    leads = [verdict(one, [other], "mae"), verdict(other, [one], "mae")]
+    assert max(each.lead.value for each in leads) > 0
+    assert [each.mark for each in leads] == ["≈", "≈"]
