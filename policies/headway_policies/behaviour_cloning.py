@@ -20,11 +20,12 @@ from headway.episodes import Array
 from headway.errors import InvalidValue
 from headway_policies.demonstrations import Demonstrations
 from headway_policies.network import CloningNetwork, CloningShape
+from headway_policies.policy_training import Keeping, OnStep, optimise
+from headway_policies.rows import in_rows
 from headway_policies.signature import Signature
 from headway_policies.threads import one_thread
 
 EPSILON = 1e-6
-WARM_UP = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,19 @@ class ClonedPolicy:
         """What it sees and answers."""
         return self.network.shape.signature
 
-    @one_thread()
     def act(self, state: Array, environment_state: Array) -> Array:
         """The actions to carry out next, float32 (executed, action_dim), from state (dim,) and environment (dim,)."""
+        return self.act_together(state[None], environment_state[None])[0]
+
+    @one_thread()
+    def act_together(self, state: Array, environment_state: Array) -> Array:
+        """The same for several at once: float32 (several, executed, action_dim), from (several, dim) each.
+
+        Each gets the actions that `act` gives it alone, to the last bit.
+        """
         with torch.inference_mode():
-            chunk = self.network(*(torch.as_tensor(part)[None] for part in (state, environment_state)))
-        return chunk[0, : self.executed].numpy()
+            chunks = in_rows(self.network, torch.as_tensor(state), torch.as_tensor(environment_state))
+        return chunks[:, : self.executed].numpy()
 
     def __reduce__(self) -> tuple[Callable[..., "ClonedPolicy"], tuple[CloningShape, dict[str, Array], int]]:
         """Arrays, because tensors would travel between processes through shared memory that ends with the first."""
@@ -101,7 +109,8 @@ def clone(
     demonstrations: Demonstrations,
     weight: Array,
     config: CloningConfig,
-    on_step: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    on_step: OnStep = lambda step, steps, loss: None,
+    keeping: Keeping | None = None,
 ) -> Cloned:
     """Train a policy. `on_step(step, steps, loss)` is called after every step.
 
@@ -110,10 +119,11 @@ def clone(
         weight: float (frames,), finite and at least 0, or NaN for a frame to leave out.
         config: how to train.
         on_step: told of every step.
+        keeping: where the state is kept, from which a training cut short goes on.
 
     Raises InvalidValue when the weights do not fit or leave nothing. The same arguments give the same policy.
     """
-    weight = _checked(weight, len(demonstrations))
+    weight = check_weights(weight, len(demonstrations))
     # a weight of 0 adds nothing to either sum, so such frames need not be drawn
     used = np.flatnonzero(weight > 0)
     chunks, inside = action_chunks(demonstrations.action, demonstrations.episode, used, config.chunk)
@@ -125,19 +135,14 @@ def clone(
     rng = np.random.default_rng(config.seed)
     network = CloningNetwork(CloningShape(demonstrations.signature, config.chunk, config.width, config.blocks))
     network.fit_statistics(state, environment, chunks, inside)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, config.steps))
-    network.train()
-    for step in range(config.steps):
+
+    def loss_of(rng: np.random.Generator) -> Tensor:
         drawn = torch.as_tensor(rng.integers(len(used), size=config.batch))
         predicted = network(state[drawn], environment[drawn])
         error = (predicted - chunks[drawn]) / network.action_spread
-        loss = weighted_loss(error, inside[drawn], weights[drawn])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        on_step(step + 1, config.steps, float(loss.detach()))
+        return weighted_loss(error, inside[drawn], weights[drawn])
+
+    optimise(network, loss_of, config, rng, on_step, keeping)
     left_out = int(np.isnan(weight).sum())
     return Cloned(ClonedPolicy(network, config.executed), len(used), left_out)
 
@@ -174,15 +179,8 @@ def _rebuild(shape: CloningShape, weights: dict[str, Array], executed: int) -> C
     return ClonedPolicy(network, executed)
 
 
-def _rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate: a short linear rise, then half a cosine down to 0."""
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + float(np.cos(np.pi * (step - rise) / max(1, steps - rise))))
-
-
-def _checked(weight: Array, frames: int) -> Array:
+def check_weights(weight: Array, frames: int) -> Array:
+    """The weights as float64 (frames,). Raises InvalidValue when they do not fit or leave nothing."""
     weight = np.asarray(weight, dtype=np.float64)
     if weight.shape != (frames,):
         raise InvalidValue(f"needs one weight for each of {frames} frames, got shape {weight.shape}")

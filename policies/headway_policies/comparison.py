@@ -165,16 +165,22 @@ def crossed_bootstrap(values: Array, lowest: float, draws: int = DRAWS, seed: in
     that was met on every layout, as if further seeds on the same layouts told nothing new: it reaches
     1 - 0.025^(1 / layouts) from the mean, within `lowest` and 1.
     """
-    seeds, layouts = values.shape
+    layouts = values.shape[1]
     mean = float(values.mean())
     if np.ptp(values) == 0:
         reach = 1 - 0.025 ** (1 / layouts)
         return Estimate(mean, max(lowest, mean - reach), min(1.0, mean + reach))
-    rng = np.random.default_rng(seed)
-    means = np.einsum("ds,sl,dl->d", _shares(rng, seeds, draws), values, _shares(rng, layouts, draws))
     # rounding: a mean of 0 must not come out beside 0
-    low, high = np.quantile(means, [0.025, 0.975]).round(9)
+    low, high = np.quantile(resampled_means(values, seed, draws), [0.025, 0.975]).round(9)
     return Estimate(mean, float(low), float(high))
+
+
+def resampled_means(values: Array, seed: int, draws: int = DRAWS) -> Array:
+    """Means of values (training seed, layout) with both resampled: float64 (draw,). The same seed draws alike for all
+    values of one shape."""
+    rng = np.random.default_rng(seed)
+    seeds, layouts = values.shape
+    return np.einsum("ds,sl,dl->d", _shares(rng, seeds, draws), values, _shares(rng, layouts, draws), optimize=True)
 
 
 def _shares(rng: np.random.Generator, size: int, draws: int) -> Array:

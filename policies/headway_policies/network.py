@@ -44,7 +44,7 @@ class CloningNetwork(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_spread", torch.ones(size))
         self.enter = nn.Linear(inputs, shape.width)
-        self.blocks = nn.ModuleList(_block(shape.width) for _ in range(shape.blocks))
+        self.blocks = nn.ModuleList(residual_block(shape.width) for _ in range(shape.blocks))
         self.leave = nn.Sequential(nn.LayerNorm(shape.width), nn.Linear(shape.width, shape.chunk * actions))
 
     def forward(self, state: Tensor, environment_state: Tensor) -> Tensor:
@@ -80,5 +80,6 @@ def shift(chunks: Tensor, state: Tensor, signature: Signature, sign: int) -> Ten
     return chunks + sign * now
 
 
-def _block(width: int) -> nn.Sequential:
+def residual_block(width: int) -> nn.Sequential:
+    """What a block adds: (batch, width) -> (batch, width)."""
     return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))

@@ -16,6 +16,7 @@ COMMANDS = (
     "label",
     "annotate",
     "train",
+    "policy",
     "score",
     "report",
     "weights",

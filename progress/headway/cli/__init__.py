@@ -13,6 +13,7 @@ from headway.cli.evaluate import evaluate
 from headway.cli.fetch import fetch
 from headway.cli.filter import filter_dataset
 from headway.cli.label import label
+from headway.cli.policy import policy
 from headway.cli.report import report
 from headway.cli.score import score
 from headway.cli.train import train
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "report": report,
     "evaluate": evaluate,
     "weights": weights,
+    "policy": policy,
     "filter": filter_dataset,
     "fetch": fetch,
 }
