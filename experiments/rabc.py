@@ -1,0 +1,140 @@
+"""Does weighting by progress make a better policy, and is estimated progress good enough? Results: rabc.md
+
+For each task a pool of mixed demonstrations is collected, with bad stretches inside successes and good ones inside
+failures, and its progress estimated by SARM from marks as a hurried person makes them, each episode by a network that
+never saw it. A seed draws 60 episodes of the pool and trains every arm on them from the same initial weights; each
+policy acts on the same 100 unseen layouts. Arms are compared seed by seed and layout by layout. The noise floor is the
+same data trained with eight seeds. A row is written as soon as it is known: the study may be stopped and run over days.
+
+    .venv/bin/python experiments/rabc.py            # all, about 3 hours on 2 cores
+    .venv/bin/python experiments/rabc.py --fast     # a minute or two, its figures mean nothing
+    .venv/bin/python experiments/rabc.py --table    # the tables of the rows there are
+"""
+
+import json
+import multiprocessing
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from rabc_arms import ALL_ARMS, DECISIVE, draw, train
+from rabc_data import FAST, ROBOT, Pool, Size, make_pool
+from rabc_table import print_tables
+from tqdm import tqdm
+
+from headway_envs.seeds import unseen_seeds
+from headway_envs.tasks import find_task
+from headway_policies.behaviour_cloning import CloningConfig
+from headway_policies.rollout import evaluate, where_failures_end
+
+TASKS = ("stack-three", "tidy-drawer", "sort-by-colour", "place-in-bin")
+NOISE_ARMS = ("all", "oracle")
+
+
+@dataclass
+class Args:
+    """What to run."""
+
+    decisive_seeds: int = 24
+    """Pairs of the four arms that decide."""
+    seeds: int = 8
+    """Pairs of the others, and trainings on the same data for the noise floor."""
+    episodes: int = 60
+    """Demonstrations that a seed draws."""
+    rollouts: int = 100
+    """Layouts that each policy is tested on."""
+    steps: int = 700
+    """Of training."""
+    fast: bool = False
+    """A few episodes and steps, to see that it runs."""
+    table: bool = False
+    """Only print the tables of what is known."""
+    out: Path = Path("runs/rabc")
+    """Folder for the demonstrations, the estimators and the rows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One policy. `data` draws the demonstrations; `seed` initialises and orders the training."""
+
+    task: str
+    arm: str
+    data: int
+    seed: int
+
+
+def jobs_of(args: Args) -> list[Job]:
+    """All policies, those of low seeds first, so that an unfinished study is balanced."""
+    jobs = []
+    for seed in range(args.decisive_seeds):
+        arms = ALL_ARMS if seed < args.seeds else DECISIVE
+        jobs += [Job(task, arm, seed, seed) for task in tasks_of(args) for arm in arms]
+        if 0 < seed < args.seeds:
+            jobs += [Job(task, arm, 0, seed) for task in tasks_of(args) for arm in NOISE_ARMS]
+    return jobs
+
+
+def tasks_of(args: Args) -> tuple[str, ...]:
+    return TASKS[:1] if args.fast else TASKS
+
+
+def size_of(args: Args) -> Size:
+    return FAST if args.fast else Size()
+
+
+@cache
+def pool_of(task: str, out: Path, size: Size) -> Pool:
+    return make_pool(task, out, size)
+
+
+def work(job: Job, args: Args) -> dict[str, Any]:
+    """Train one policy and test it."""
+    torch.set_num_threads(1)
+    started = time.process_time()
+    drawn = draw(pool_of(job.task, args.out, size_of(args)), args.episodes, job.data)
+    policy = train(job.arm, drawn, CloningConfig(seed=job.seed, steps=args.steps))
+    rollouts = evaluate(policy, job.task, unseen_seeds(args.rollouts), ROBOT)
+    return asdict(job) | {
+        "success": "".join(str(int(rollout.success)) for rollout in rollouts),
+        "progress": [round(rollout.progress, 3) for rollout in rollouts],
+        "failures_end": where_failures_end(rollouts, find_task(job.task).stage_names),
+        "seconds": round(time.process_time() - started, 1),
+    }
+
+
+def run(jobs: list[Job], args: Args) -> Iterator[dict[str, Any]]:
+    """The row of each job as soon as it is known, two at a time."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(work, job, args) for job in jobs]
+        for future in tqdm(as_completed(futures), total=len(futures), desc="policies", unit="policy"):
+            yield future.result()
+
+
+def main(args: Args) -> None:
+    if args.fast:
+        args.out = args.out / "fast"
+        args.decisive_seeds, args.seeds, args.episodes, args.rollouts, args.steps = 2, 2, 16, 4, 60
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "rows.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if not args.table:
+        for task in tasks_of(args):
+            make_pool(task, args.out, size_of(args))
+        known = {(row["task"], row["arm"], row["data"], row["seed"]) for row in rows}
+        wanted = [job for job in jobs_of(args) if (job.task, job.arm, job.data, job.seed) not in known]
+        for row in run(wanted, args):
+            rows.append(row)
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    print_tables(rows)
+    print(f"rows are in {path}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,)))
