@@ -10,23 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# the share of episodes that are shown as they were recorded, so that those remain the best known
-PLAIN = 0.1
 # a pixel that differs from its median over the episode by this much, of 255, belongs to something that moves
 MOVES = 40.0
 # frames that the median is taken over
 FEW = 7
 
 
-def augment(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+def augment(pictures: Tensor, rng: np.random.Generator, plain: float = 0.0) -> Tensor:
     """Augment pictures (frame, camera, height, width, 3), 0..255, by one draw a camera: float of the same shape.
 
-    Frozen features (frame, camera, dimension) are returned as they are.
+    With probability `plain` they are left as they are. Frozen features (frame, camera, dimension) always are.
     """
     if pictures.ndim != 5:
         return pictures
     given = pictures.to(torch.float32)
-    if rng.random() < PLAIN:
+    if rng.random() < plain:
         return given
     cameras = []
     for camera in given.unbind(dim=1):

@@ -108,7 +108,7 @@ class Classifier:
     def terms(self, network: ClassifierNetwork, step: Step) -> dict[str, Term]:
         """In validation, all done frames and every gap-th other one are judged, and the right instruction is shown."""
         drawn = [self._draw(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
-        windows, padding = encode_runs(network, drawn, step.rngs, step.device)
+        windows, padding = encode_runs(network, drawn, step.rngs, step.device, self.training.plain)
         done = np.concatenate([of.labels["done"][run.present] for of, run in zip(step.lessons, drawn, strict=True)])
         texts, wrong = zip(
             *(

@@ -170,7 +170,7 @@ class Heads:
         pairs = draw_pairs(Pool(step.lessons, runs, step.negatives, self.inputs.history), step.rngs)
         views = [view for pair in pairs for view in pair]
         shown, rows = add_views(runs, views)
-        windows, padding = encode_runs(network, shown, step.rngs, step.device)
+        windows, padding = encode_runs(network, shown, step.rngs, step.device, self.training.plain)
         put = partial(torch.as_tensor, device=step.device)
         text = put(np.concatenate([joined["text"], *(view.text[None] for view in views)]))
         outputs = network.judge(windows[put(rows)], padding[put(rows)], text)

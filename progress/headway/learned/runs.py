@@ -45,9 +45,15 @@ def draw_run(clip: Clip, history: int, rng: np.random.Generator | None) -> Run:
 
 
 def encode_runs(
-    network: WindowNetwork, runs: Sequence[Run], rngs: Sequence[np.random.Generator | None], device: torch.device
+    network: WindowNetwork,
+    runs: Sequence[Run],
+    rngs: Sequence[np.random.Generator | None],
+    device: torch.device,
+    plain: float,
 ) -> tuple[Tensor, Tensor]:
     """Encode the frames of all runs at once, each run augmented by a draw of its own; without a generator, not.
+
+    With probability `plain` a run is left as it is.
 
     Returns:
         The windows' features (windows, 1 + history, width) of all runs one after another, and their padding, bool
@@ -56,7 +62,7 @@ def encode_runs(
     pictures, states, windows, offset = [], [], [], 0
     for run, rng in zip(runs, rngs, strict=True):
         seen = torch.as_tensor(run.clip.pictures(run.kept), device=device)
-        pictures.append(seen.to(torch.float32) if rng is None else augment(seen, rng).to(torch.float32))
+        pictures.append(seen.to(torch.float32) if rng is None else augment(seen, rng, plain).to(torch.float32))
         if run.clip.state is not None:
             states.append(torch.as_tensor(run.clip.state[run.kept], dtype=torch.float32, device=device))
         windows.append(np.where(run.windows == PADDING, PADDING, run.windows + offset))

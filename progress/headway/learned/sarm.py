@@ -131,7 +131,7 @@ class Sarm:
     def terms(self, network: SarmNetwork, step: Step) -> dict[str, Term]:
         """Frames without a mark enter no term, frames with unknown progress not the second, padding nothing."""
         runs = [self._run(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
-        windows, padding = encode_runs(network, runs, step.rngs, step.device)
+        windows, padding = encode_runs(network, runs, step.rngs, step.device, self.training.plain)
         taught = [
             _teach(lesson, run, rng, step) for lesson, run, rng in zip(step.lessons, runs, step.rngs, strict=True)
         ]

@@ -130,7 +130,7 @@ class Vip:
             runs.append(run)
             places.append(triples + offset)
             offset += len(run.windows)
-        windows, _ = encode_runs(network, runs, step.rngs, step.device)
+        windows, _ = encode_runs(network, runs, step.rngs, step.device, self.training.plain)
         embedding = windows[:, -1].float()
         before, after, goal = (torch.as_tensor(part, device=step.device) for part in np.concatenate(places, axis=1))
         repulsion = self._repulsion(embedding, before, after, goal)

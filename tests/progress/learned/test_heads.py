@@ -256,7 +256,7 @@ def test_every_window_and_every_side_of_a_pair_shows_the_frames_it_is_taught_by(
         return progress_term(logits, progress)
 
     monkeypatch.setattr("headway.learned.heads.progress_term", keep)
-    monkeypatch.setattr("headway.learned.runs.augment", lambda pictures, rng: pictures.float())
+    monkeypatch.setattr("headway.learned.runs.augment", lambda pictures, rng, plain: pictures.float())
     spy = Spy()
     rngs = [np.random.default_rng(seed) for seed in range(5)]
     negatives = Negatives(reader.texts, ((),), 0.5)

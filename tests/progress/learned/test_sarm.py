@@ -108,7 +108,7 @@ def teach(workshop, monkeypatch):
             return {}
 
         monkeypatch.setattr("headway.learned.sarm.stage_terms", keep_labels)
-        monkeypatch.setattr("headway.learned.runs.augment", lambda pictures, rng: pictures.float())
+        monkeypatch.setattr("headway.learned.runs.augment", lambda pictures, rng, plain: pictures.float())
         spy = Spy(3)
         none = Negatives(make_reader(method, workshop).texts, ((),), 0.0)
         rngs = [np.random.default_rng(seed)]
