@@ -39,6 +39,7 @@ def train(
     epochs: int = 100,
     image_size: int = 64,
     validation: float = 0.1,
+    plain: float = 0.1,
     seed: int = 0,
     device: DeviceOption = "cpu",
     track: Annotated[str, tyro.conf.arg(metavar="trackio|wandb")] = "",
@@ -60,6 +61,8 @@ def train(
         epochs: how often each episode is seen, at most
         image_size: tiny only: pictures are resized to this many pixels square
         validation: share of the episodes held out for early stopping and calibration
+        plain: share of the episodes shown as they were recorded, the others are augmented; raise it, to 0.5 or so, where
+            what will be scored looks just like these datasets
         seed: of weights, order and augmentation
         track: also send the figures of each epoch there; they are always in training-0.jsonl of the run
     """
@@ -88,7 +91,7 @@ def train(
         train_pixels([episode for task in tasks for episode in task.episodes], sources[0].cameras[0], out)
     else:
         inputs = InputConfig(sources[0].cameras, encoder, text_encoder, state, image_size)
-        method = METHODS[name](inputs, TrainingConfig(epochs=epochs, validation=validation, seed=seed))
+        method = METHODS[name](inputs, TrainingConfig(epochs=epochs, validation=validation, plain=plain, seed=seed))
         run_training(method, tasks, sources, out, folds, check_device(device), track)
     print(f"trained; the run is {out}")
     print(f"next: headway score {datasets[0]} --estimator {name}:{out}")
