@@ -61,8 +61,8 @@ def train(
         epochs: how often each episode is seen, at most
         image_size: tiny only: pictures are resized to this many pixels square
         validation: share of the episodes held out for early stopping and calibration
-        plain: share of the episodes shown as they were recorded, the others are augmented; raise it, to 0.5 or so, where
-            what will be scored looks just like these datasets
+        plain: share of the episodes shown as they were recorded, the others are augmented; raise it, to 0.5 or so,
+            where what will be scored looks just like these datasets
         seed: of weights, order and augmentation
         track: also send the figures of each epoch there; they are always in training-0.jsonl of the run
     """
