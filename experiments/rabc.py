@@ -70,14 +70,13 @@ class Job:
 
 
 def jobs_of(args: Args) -> list[Job]:
-    """All policies, those of low seeds first, so that an unfinished study is balanced."""
-    jobs = []
-    for seed in range(args.decisive_seeds):
-        arms = ALL_ARMS if seed < args.seeds else DECISIVE
-        jobs += [Job(task, arm, seed, seed) for task in tasks_of(args) for arm in arms]
-        if 0 < seed < args.seeds:
-            jobs += [Job(task, arm, 0, seed) for task in tasks_of(args) for arm in NOISE_ARMS]
-    return jobs
+    """All policies, what decides first and low seeds before high ones, so that an unfinished study says the most."""
+    tasks, few, many = tasks_of(args), range(args.seeds), range(args.seeds, args.decisive_seeds)
+    decisive = [Job(task, arm, seed, seed) for seed in few for task in tasks for arm in DECISIVE]
+    others = [Job(task, arm, seed, seed) for seed in few for task in tasks for arm in ALL_ARMS if arm not in DECISIVE]
+    noise = [Job(task, arm, 0, seed) for seed in few[1:] for task in tasks for arm in NOISE_ARMS]
+    more = [Job(task, arm, seed, seed) for seed in many for task in tasks for arm in DECISIVE]
+    return decisive + others + noise + more
 
 
 def tasks_of(args: Args) -> tuple[str, ...]:
