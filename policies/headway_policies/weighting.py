@@ -9,10 +9,24 @@ import numpy as np
 
 from headway.episodes import Array, Episode
 from headway.errors import InvalidValue
-from headway.signals.weights import LOOK_AHEAD, gains, rabc
+from headway.signals.weights.look_ahead import choose_look_ahead
+from headway.signals.weights.outcome import success_filter
+from headway.signals.weights.schemes import SCHEMES, choose_scheme
+from headway.signals.weights.scored import ScoredFrames
 
-DONE_WITHIN = 0.01
-"""An episode is at its highest when progress is within this of its maximum: from there on standing still is right."""
+
+def scored(episodes: Sequence[Episode], progress: Sequence[Array]) -> ScoredFrames:
+    """Episodes with the progress (time,) of each, and their success labels, as what a weighting scheme is given.
+
+    Raises InvalidValue when progress is of other episodes, or there are none.
+    """
+    lengths = [len(episode) for episode in episodes]
+    if not episodes or [len(values) for values in progress] != lengths:
+        raise InvalidValue("progress must have one value for each frame of each episode; score these very episodes")
+    success = [np.nan if episode.success is None else float(episode.success) for episode in episodes]
+    return ScoredFrames(
+        np.concatenate(progress), np.repeat(np.arange(len(episodes)), lengths), episodes[0].fps, np.array(success)
+    )
 
 
 def plain(episodes: Sequence[Episode]) -> Array:
@@ -20,66 +34,13 @@ def plain(episodes: Sequence[Episode]) -> Array:
     return np.ones(sum(len(episode) for episode in episodes))
 
 
-def success_filtered(episodes: Sequence[Episode]) -> Array:
-    """1 for frames of successful episodes, 0 for those of failed ones, NaN where nobody said: float64 (frames,)."""
-    each = [np.nan if episode.success is None else float(episode.success) for episode in episodes]
-    return np.repeat(each, [len(episode) for episode in episodes])
+def weighted(frames: ScoredFrames) -> Array:
+    """What `headway weights` gives by default: scheme and look-ahead chosen from the data. float64 (frames,)."""
+    look_ahead = choose_look_ahead(frames).frames
+    return SCHEMES[choose_scheme(frames, look_ahead).scheme](frames, look_ahead)
 
 
-def weighted(episodes: Sequence[Episode], progress: Sequence[Array], look_ahead: int = LOOK_AHEAD) -> Array:
-    """RA-BC weights, float64 (frames,), from the progress (time,) of each episode; NaN where progress is NaN."""
-    lengths = [len(episode) for episode in episodes]
-    if [len(values) for values in progress] != lengths:
-        raise InvalidValue("progress must have one value for each frame of each episode; score these very episodes")
-    return rabc(_gains(progress, look_ahead))
-
-
-def weighted_by_truth(episodes: Sequence[Episode], look_ahead: int = LOOK_AHEAD) -> Array:
-    """RA-BC weights from the simulator's progress: what a perfect estimator would give."""
-    return weighted(episodes, [_true_progress(episode) for episode in episodes], look_ahead)
-
-
-def side_by_side(
-    episodes: Sequence[Episode], progress: Sequence[Array], look_ahead: int = LOOK_AHEAD
-) -> dict[str, Array]:
+def side_by_side(episodes: Sequence[Episode], progress: Sequence[Array]) -> dict[str, Array]:
     """The arms that show whether progress helps: `all`, `success-filtered` and `weighted`, by name."""
-    return {
-        "all": plain(episodes),
-        "success-filtered": success_filtered(episodes),
-        "weighted": weighted(episodes, progress, look_ahead),
-    }
-
-
-def stalled_shares(progress: Sequence[Array], look_aheads: Sequence[int]) -> dict[int, float]:
-    """For each look-ahead in frames, the share of frames without any gain, before an episode is at its highest.
-
-    Given successful episodes this is the share of good frames that RA-BC would throw away: small movements that
-    progress does not show (letting go, retreating) and noise. Take a look-ahead from which on it stays near 0.
-    Frames without progress at either end do not count; NaN when none is left.
-    """
-    working = np.concatenate([_working(values) for values in progress])
-    shares = {}
-    for look_ahead in look_aheads:
-        gain = _gains(progress, look_ahead)[working]
-        gain = gain[~np.isnan(gain)]
-        shares[look_ahead] = float((gain <= 0).mean()) if gain.size else float("nan")
-    return shares
-
-
-def _gains(progress: Sequence[Array], look_ahead: int) -> Array:
-    episode = np.repeat(np.arange(len(progress)), [len(values) for values in progress])
-    return gains(np.concatenate(progress), episode, look_ahead)
-
-
-def _working(values: Array) -> Array:
-    """Bool (time,): whether a frame comes before progress is first within DONE_WITHIN of its highest."""
-    if np.isnan(values).all():
-        return np.zeros(len(values), dtype=bool)
-    first = int(np.argmax(values >= np.nanmax(values) - DONE_WITHIN))
-    return np.arange(len(values)) < first
-
-
-def _true_progress(episode: Episode) -> Array:
-    if episode.truth is None:
-        raise InvalidValue(f"episode {episode.index} has no true progress; only simulated episodes do")
-    return episode.truth.progress
+    frames = scored(episodes, progress)
+    return {"all": plain(episodes), "success-filtered": success_filter(frames), "weighted": weighted(frames)}

@@ -1,6 +1,5 @@
 """`headway weights`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,15 +7,36 @@ import numpy as np
 import tyro
 
 from headway.cli.options import DatasetArgument, open_source
+from headway.cli.show_weights import beside, tell_weights, training_commands
 from headway.episodes import Array
-from headway.errors import DatasetError
-from headway.signals.weights import LOOK_AHEAD, at_ceiling, awr, gains, rabc, topreward, write_weights
+from headway.errors import DatasetError, InvalidValue
+from headway.signals.weights import write_weights
+from headway.signals.weights.diagnostics import diagnose
+from headway.signals.weights.from_scores import scored_frames
+from headway.signals.weights.look_ahead import choose_look_ahead
+from headway.signals.weights.schemes import BY_EPISODE, SCHEMES, choose_scheme
+from headway.signals.weights.scored import ScoredFrames
+from headway.source import Source
 from headway.tables import read_scores
 
-# from this share of equal weights on, a person is warned
-SATURATED = 0.5
-# with a smaller share of frames weighted, a training would see next to nothing of the dataset
 FEWEST = 0.1
+"""With a smaller share of frames weighted, a training would see next to nothing of the dataset."""
+
+SchemeName = Literal[
+    "auto",
+    "rabc",
+    "rabc-paper",
+    "rabc-auto",
+    "filter",
+    "rwr",
+    "awr",
+    "aw-bc",
+    "advantage",
+    "softmin",
+    "ensemble",
+    "gvl",
+    "topreward",
+]
 
 
 def weights(
@@ -25,8 +45,9 @@ def weights(
     *,
     scores: Annotated[Path, tyro.conf.arg(name="from", metavar="SCORES")],
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.parquet")],
-    scheme: Literal["rabc", "awr", "topreward"] = "rabc",
-    look_ahead: int = LOOK_AHEAD,
+    scheme: SchemeName = "auto",
+    look_ahead: Annotated[int, tyro.conf.arg(metavar="FRAMES")] = 0,
+    for_lerobot: Annotated[int, tyro.conf.arg(metavar="CHUNK_SIZE")] = 0,
 ) -> int:
     """Turn scores into a weight for every frame, for behaviour cloning: columns index and weight, in [0, 1].
 
@@ -37,36 +58,71 @@ def weights(
     Args:
         scores: a folder that headway score wrote
         out: the table of weights
-        scheme: rabc: reward-aligned behaviour cloning (SARM); awr: exponential in the gain (GVL); topreward
-        look_ahead: frames over which progress is compared
+        scheme: auto: rabc-auto, or a coarser one where progress is too noisy for it; rabc: reward-aligned behaviour
+            cloning as lerobot has it; filter: successes alone; docs/weights.md has them all
+        look_ahead: frames over which progress is compared; default: chosen from the data
+        for_lerobot: also write FILE.chunk-N.parquet, from which lerobot's own --sample_weighting.type=rabc computes
+            these weights for SmolVLA, pi0 and others, N being the policy's chunk_size
     """
+    if look_ahead < 0:
+        raise InvalidValue(f"--look-ahead must be at least 1 frame, got {look_ahead}")
+    pseudo = (beside(out, for_lerobot), for_lerobot) if for_lerobot else None
     source = open_source(dataset)
     read = read_scores(scores)
     if read.run["identity"]["dataset"] != source.fingerprint:
         raise DatasetError(f"{scores} holds the scores of another dataset ({read.run['dataset']['path']})")
-    column = {name: read.frames[name].to_numpy() for name in ("index", "episode_index", "progress_sparse")}
-    gain = gains(column["progress_sparse"], column["episode_index"], look_ahead)
-    schemes: dict[str, Callable[[Array], Array]] = {"rabc": rabc, "awr": awr, "topreward": topreward}
-    weight = schemes[scheme](gain)
-    known = weight[~np.isnan(weight)]
-    if not known.size:
-        raise DatasetError(f"{scores} holds no progress to weight by; its episodes.parquet says why in `reason`")
-    if len(known) < FEWEST * len(weight):
-        raise DatasetError(
-            f"{scores} gives progress for {len(known)} of {len(weight)} frames, too few to weight by; score with an "
-            "estimator that gives it everywhere"
-        )
-    write_weights(out, column["index"], weight)
-    print(
-        f"{len(known)} of {len(weight)} frames have a weight; mean {known.mean():.3f}, zero {np.mean(known == 0):.1%}"
-    )
-    if len(known) < len(weight):
-        print("the others have no progress and no weight (null): leave them out of the training")
-    saturated = at_ceiling(weight)
-    if scheme != "rabc" and saturated > SATURATED:
-        print(
-            f"warning: {saturated:.0%} of the weights are at their ceiling, so that {scheme} hardly tells frames "
-            "apart; take --scheme rabc, or a longer --look-ahead"
-        )
-    print(f"next: give {out} to your training; its columns are index and weight")
+    frames, outcomes = scored_frames(read)
+    if scheme != "filter":
+        _check_enough(~np.isnan(frames.progress), scores)
+    print(outcomes)
+    weight = _weigh(frames, scheme, look_ahead)
+    tell_weights(diagnose(weight))
+    index, episode, weight = _whole(source, read.frames["index"].to_numpy(), frames.episode, weight)
+    write_weights(out, index, weight)
+    if pseudo is not None:
+        from headway_policies.lerobot_weighting import write_pseudo_progress
+
+        write_pseudo_progress(pseudo[0], index, episode, weight, pseudo[1])
+        print(f"{pseudo[0]} is for lerobot, for policies whose chunk_size is {pseudo[1]}, and nothing else")
+    following = training_commands(source, out, not np.isnan(weight).any(), pseudo)
+    print("\n".join(following).replace("report SCORES", f"report {scores}"))
     return 0
+
+
+def _check_enough(known: Array, scores: Path) -> None:
+    if not known.any():
+        raise DatasetError(f"{scores} holds no progress to weight by; its episodes.parquet says why in `reason`")
+    if known.mean() < FEWEST:
+        raise DatasetError(
+            f"{scores} gives progress for {known.sum()} of {len(known)} frames, too few to weight by; score with an "
+            "estimator that gives it everywhere, or take --scheme filter"
+        )
+
+
+def _weigh(frames: ScoredFrames, scheme: str, look_ahead: int) -> Array:
+    """The weights, float64 (frames,); tells what was chosen on the way."""
+    if scheme not in BY_EPISODE and not look_ahead:
+        chosen = choose_look_ahead(frames)
+        print(chosen)
+        if not chosen.met:
+            print(
+                "warning: over no look-ahead do all good frames gain; weights may throw away parts that the task needs."
+                " Look at the curves (headway report), or take --scheme filter"
+            )
+        look_ahead = chosen.frames
+    if scheme == "auto":
+        choice = choose_scheme(frames, look_ahead)
+        scheme = choice.scheme
+        print(f"scheme {scheme}: {choice.reason}")
+    return SCHEMES[scheme](frames, look_ahead)
+
+
+def _whole(source: Source, index: Array, episode: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """Index, episode and weight of every frame of the dataset; those of episodes that were not scored have none."""
+    missing = [source.episode(number) for number in np.setdiff1d(source.episode_indices, episode)]
+    for one in missing:
+        index = np.r_[index, np.arange(one.first_frame, one.first_frame + len(one))]
+        episode = np.r_[episode, np.full(len(one), one.index)]
+        weight = np.r_[weight, np.full(len(one), np.nan)]
+    order = np.argsort(index, kind="stable")
+    return index[order], episode[order], weight[order]

@@ -21,7 +21,7 @@ function makePlot(entry, stageNames, onSeek) {
   const element = make("div", { class: "plot" },
     make("div", { class: "frame" },
       make("div", { class: "axis", "aria-hidden": "true" }, make("span", {}, "1"), make("span", {}, "0")), area),
-    ...stageStrips(curves, stageNames), readout, gapReason(entry, curves));
+    weightStrip(curves), ...stageStrips(curves, stageNames), readout, gapReason(entry, curves));
   let frameShown = null;
   const show = (frame) => {
     frameShown = clamp(frame, 0, entry.frames - 1);
@@ -42,7 +42,7 @@ function readCurves(entry) {
   const curves = {
     progress: unpackUnit(packed.progress), uncertainty: unpackUnit(packed.uncertainty),
     success: unpackUnit(packed.success), looked: unpackUnit(packed.looked), truth: unpackUnit(packed.truth),
-    stage: unpackCodes(packed.stage), marked: unpackCodes(packed.marked),
+    weight: unpackUnit(packed.weight), stage: unpackCodes(packed.stage), marked: unpackCodes(packed.marked),
   };
   const first = Object.values(curves).find((curve) => curve);
   curves.points = first ? first.length : 0;
@@ -136,6 +136,27 @@ function gapReason(entry, curves) {
   return make("p", { class: "gap-reason" }, gap ? "No progress where hatched: " : "No score: ", reason);
 }
 
+// Under the plot: how much each frame weighs in training; hatched where it has no weight.
+function weightStrip(curves) {
+  const { weight } = curves;
+  if (!weight) return null;
+  const strip = makeSvg("svg", {
+    class: "weight-strip", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img",
+    "aria-label": "Weight of each frame in training",
+  });
+  for (const stretch of stretches(curves.points, (i) => weight[i] !== null)) {
+    if (!stretch.value) {
+      strip.append(box(curves, stretch, { class: "gap", fill: "url(#hatch)" }));
+      continue;
+    }
+    const { start, end } = stretch;
+    let drawn = `M${across(curves, start).toFixed(1)} ${HEIGHT}`;
+    for (let i = start; i < end; i += 1) drawn += `L${across(curves, i).toFixed(1)} ${up(weight[i]).toFixed(1)}`;
+    strip.append(makeSvg("path", { class: "area-under", d: `${drawn}V${HEIGHT}Z` }));
+  }
+  return strip;
+}
+
 // Under the plot: the estimated stages by name and, thinner, the true or annotated ones.
 function stageStrips(curves, stageNames) {
   const strips = [];
@@ -176,6 +197,7 @@ function reading(entry, curves, stageNames, frame, part) {
   if (progress !== null && at("uncertainty") !== null) words[2] += ` ± ${number(at("uncertainty"))}`;
   if (progress !== null && at("looked") === 0) words[2] += " (interpolated)";
   if (at("truth") !== null) words.push(`truth ${number(at("truth"))}`);
+  if (at("weight") !== null) words.push(`weight ${number(at("weight"))}`);
   if (at("success") !== null) words.push(`success ${number(at("success"))}`);
   if (at("stage") !== null) words.push(stageNames[at("stage")]);
   if (at("marked") !== null && at("marked") !== at("stage")) words.push(`${stageNames[at("marked")]} (marked)`);

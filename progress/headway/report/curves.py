@@ -16,7 +16,7 @@ from headway.errors import DatasetError
 MISSING = 255
 STEPS = 250  # a value in [0, 1] is kept to 1/250, under half a pixel of a drawn curve
 CODES = 250  # whole numbers from 0 to 249
-MOST_CURVES = 7  # of one episode, see pack_curves
+MOST_CURVES = 8  # of one episode, see pack_curves
 LONGEST_NAME = 80  # characters of a stage's name
 
 
@@ -91,6 +91,7 @@ def pack_curves(rows: FrameRows, episode: Episode, names: StageNames, points: in
         ("uncertainty", "uncertainty"),
         ("success", "success"),
         ("looked", "looked_at"),
+        ("weight", "weight"),
     ):
         values = rows.column(episode.index, name, len(episode))
         if values is not None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from headway.report import facts
 from headway.report.entries import COLUMNS, Entries, for_script
+from headway.report.weights import weight_figure
 from headway.source import Source
 from headway.tables import Scores
 
@@ -41,6 +42,7 @@ def describe(scores: Scores, source: Source, entries: Entries, tables: Sequence[
         "summary": facts.summary(scores, entries.outcomes, entries.truths),
         "bars": bars,
         "tallest": max(1, *(bar.count for bar in bars)),
+        "weights": weight_figure(scores),
         "tables": tables,
         "columns": COLUMNS,
         "cannot_tell": facts.cannot_tell(scores, entries.outcomes, entries.truths),

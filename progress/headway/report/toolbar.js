@@ -61,7 +61,8 @@ function legend() {
   const has = (key) => report.episodes.some((entry) => entry.curves[key]);
   const lines = [["progress", "estimated progress", true], ["interpolated", "interpolated, not looked at", report.interpolated],
     ["band", "uncertainty", has("uncertainty")], ["truth", "truth", has("truth")],
-    ["success", "probability of success", has("success")], ["gap", "no progress", report.gaps]];
+    ["success", "probability of success", has("success")], ["gap", "no progress", report.gaps],
+    ["area-under", "weight in training", has("weight")]];
   const drawn = lines.filter(([, , there]) => there).map(([kind, text]) => make("span", { class: "key" }, sample(kind), text));
   const stages = report.stageNames.slice(0, 24).map((name, i) => make("span", { class: `key stage-${i % STAGE_COLOURS}` }, name));
   return [make("div", {}, ...drawn), make("div", {}, ...stages)];
@@ -71,6 +72,7 @@ function sample(kind) {
   const drawing = makeSvg("svg", { viewBox: "0 0 30 12", class: "sample", "aria-hidden": "true" });
   if (kind === "band") drawing.append(makeSvg("path", { class: "band", d: "M0 2H30V10H0Z" }));
   else if (kind === "gap") drawing.append(makeSvg("rect", { class: "gap", fill: "url(#hatch)", width: 30, height: 12 }));
+  else if (kind === "area-under") drawing.append(makeSvg("path", { class: kind, d: "M0 12L0 9L10 2H22L30 10V12Z" }));
   else drawing.append(makeSvg("path", { class: `line ${kind}`, d: "M0 6H30" }));
   return drawing;
 }
