@@ -28,8 +28,8 @@ QUANTILE, SHARE = 0.1, 0.5
 DOUBTED = 0.8, 0.95
 """Final progress of a failure: up to the first the estimate is believed, from the second on not at all."""
 SHORTEST = 0.25
-"""Share of the look-ahead below which a gain is not divided by fewer frames, lest jitter be blown up; a success counts as
-done that much earlier."""
+"""Share of the look-ahead below which a gain is not divided by fewer frames, lest jitter be blown up; a success counts
+as done that much earlier."""
 
 
 @dataclass(frozen=True, repr=False)
