@@ -43,7 +43,9 @@ def test_an_estimate_that_takes_a_known_failure_for_done_is_not_believed(final, 
 
 
 def test_where_nobody_knows_how_it_ended_the_estimate_is_believed():
-    assert weights_of(np.linspace(0, 1, TIME), success=np.nan)[10:50].min() == 1
+    holds = np.r_[np.linspace(0, 1, TIME), np.full(30, 1.0)]
+    assert weights_of(holds, success=np.nan).min() == 1
+    assert weights_of(holds * 0.7, success=np.nan)[110:].max() == 0
 
 
 def test_holding_still_after_success_counts_and_standing_still_before_it_does_not():

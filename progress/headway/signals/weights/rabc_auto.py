@@ -86,10 +86,11 @@ def speed(frames: ScoredFrames, look_ahead: int) -> Speed:
 def _speeds(frames: ScoredFrames, look_ahead: int, width: int) -> tuple[Array, Array]:
     value, held = np.full(len(frames), np.nan), np.zeros(len(frames), dtype=bool)
     shortest = max(1.0, SHORTEST * look_ahead)
-    for bound, curve, success in zip(frames.bounds, (c for _, c in frames.curves()), frames.success, strict=True):
+    for (bound, curve), success in zip(frames.curves(), frames.success, strict=True):
         progress = smoothed(curve, width)
         at = np.arange(len(progress))
-        if success > LIKELY:
+        # where nobody knows how it ended the estimate decides
+        if success > LIKELY or (np.isnan(success) and final_value(curve) >= DOUBTED[1]):
             end = done_from(progress)
             held[bound] = at >= end - int(shortest)
             later = progress
