@@ -47,7 +47,7 @@ class Size:
     image: int = 64
 
 
-FAST = Size(episodes=24, epochs=2, image=32)
+FAST = Size(episodes=18, epochs=2, image=32)
 
 
 @dataclass(frozen=True, repr=False)
