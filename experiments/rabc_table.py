@@ -143,16 +143,21 @@ def mean_over_tasks(differences: Sequence[Array]) -> Estimate:
 
 
 def kept_share(known: Outcomes) -> Estimate | None:
-    """(auto - all) / (oracle - all), averaged over tasks; None before every task has two pairs of all three."""
+    """(auto - all) / (oracle - all), averaged over tasks; None before every task has two pairs of all three, or
+    where an oracle gains nothing."""
     each, drawn = [], []
     for number, task in enumerate(known.tasks):
         seeds = known.seeds(task, PLAIN, AUTO, ORACLE)
         if len(seeds) < 2:
             return None
         plain, auto, oracle = (known.of(task, arm, seeds) for arm in (PLAIN, AUTO, ORACLE))
-        each.append((auto - plain).mean() / (oracle - plain).mean())
+        gain = (oracle - plain).mean()
+        if gain == 0:
+            return None
+        each.append((auto - plain).mean() / gain)
         # the same seed draws the same seeds and layouts for both
-        drawn.append(resampled_means(auto - plain, number) / resampled_means(oracle - plain, number))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawn.append(resampled_means(auto - plain, number) / resampled_means(oracle - plain, number))
     low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
     return Estimate(float(np.mean(each)), float(low), float(high))
 
