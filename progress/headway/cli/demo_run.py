@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from headway.cli.options import Bar
 from headway.cli.show import ACCURACY, accuracy_table, policy_table, show, show_accuracy, worst_table
-from headway.cli.train import gather_tasks, run_training
+from headway.cli.training import gather_tasks, run_training
 from headway.errors import OutputError
 from headway.evaluation.judge import Judged, judge
 from headway.evaluation.reference import references

@@ -1,16 +1,11 @@
 """`headway evaluate`."""
 
-import hashlib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from headway.cli.options import (
-    Bar,
     CamerasOption,
     DatasetArgument,
     DeviceOption,
@@ -22,18 +17,6 @@ from headway.cli.options import (
     parse_episodes,
 )
 from headway.errors import InvalidValue
-from headway.estimator import Estimator
-from headway.evaluation.language import Confusion, confusion, videos_of
-from headway.evaluation.run import Evaluation, is_folder, named, scores_in, with_controls
-from headway.evaluation.run import evaluate as evaluate_scores
-from headway.evaluation.stressed import Stressful, parse_stresses, under_stress
-from headway.scoring import ScoreOptions, score
-from headway.source import Source
-from headway.specs import make_estimator
-from headway.tables import Scores, read_scores
-
-# letters of a folder's name; file systems allow 255 bytes
-LONGEST = 80
 
 
 def evaluate(
@@ -66,9 +49,16 @@ def evaluate(
         look_ahead: frames over which gains are taken; default: 1.25 seconds
         stress: also score changed copies of 12 episodes: truncate, freeze, black, ... or all; see docs/evaluate.md
     """
+    # torch and scipy take two seconds to import, which no other command should pay for
+    from headway.cli.evaluation_desk import Desk
     from headway.cli.show_evaluation import show_evaluation, show_stress
     from headway.evaluation.outputs import CSV, JSON, write_evaluation
     from headway.evaluation.page import PAGE, write_page
+    from headway.evaluation.run import evaluate as evaluate_scores
+    from headway.evaluation.run import is_folder, named, with_controls
+    from headway.evaluation.stressed import parse_stresses
+    from headway.scoring import ScoreOptions
+    from headway.specs import make_estimator
 
     check_device(device)
     if look_ahead < 0:
@@ -105,50 +95,3 @@ def evaluate(
     print(f"figures are in {place / JSON} and {place / CSV}")
     print(f"next: open {page} in a browser")
     return 0
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where an evaluation's scores are made and kept, so that a run cut short goes on and a second one is quick."""
-
-    source: Source
-    folder: Path
-    options: ScoreOptions
-    estimators: Mapping[str, Estimator]
-
-    def plain(self, spec: str) -> Scores:
-        """The scores of the dataset as it is."""
-        return self._score(self.source, spec, self.options, "")
-
-    def language(self, spec: str, found: Evaluation) -> Confusion | None:
-        """The matrix of videos and texts; None for an estimator without ears, or a dataset of one instruction."""
-        videos = videos_of(found.known)
-        if not videos or not self.estimators[spec].needs.instruction:
-            return None
-
-        def scored_under(text: str, episodes: tuple[int, ...]) -> Scores:
-            told = replace(self.options, task=text, episodes=episodes)
-            return self._score(self.source, spec, told, f"told-{list(videos).index(text)}")
-
-        return confusion(videos, scored_under)
-
-    def stress(self, estimator: str, spec: str, stresses: Sequence[str], found: Evaluation) -> list[Stressful]:
-        """What the estimator makes of changed copies of some of the episodes."""
-
-        def scored_on(source: Source, name: str, episodes: tuple[int, ...]) -> Scores:
-            return self._score(source, spec, replace(self.options, episodes=episodes), name)
-
-        return under_stress(self.source, stresses, found.known, found.curves[estimator], scored_on)
-
-    def _score(self, source: Source, spec: str, options: ScoreOptions, part: str) -> Scores:
-        if spec not in self.estimators:
-            return scores_in(Path(spec), source)
-        name = f"{spec}{', ' if part else ''}{part}"
-        with Bar(f"scoring with {name}", "episode") as bar:
-            return read_scores(score(source, self.estimators[spec], self.folder / slug(name), options, bar.at))
-
-
-def slug(name: str) -> str:
-    """A folder's name for a spec; of long ones the end is replaced by a hash."""
-    plain = re.sub(r"[^\w.]+", "-", name).strip("-")
-    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

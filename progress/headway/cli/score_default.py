@@ -14,7 +14,7 @@ from typing import Any
 from headway.cli.options import Bar
 from headway.cli.show import show_trust
 from headway.cli.show_success import check_rate, tell_successes
-from headway.cli.train import run_training
+from headway.cli.training import run_training
 from headway.controls import Control
 from headway.encoders.cache import default_cache
 from headway.episodes import Episode

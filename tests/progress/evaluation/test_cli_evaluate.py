@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -174,8 +173,7 @@ def test_two_tasks_give_a_confusion_matrix_for_who_listens(session_sliders, head
     shown = [replace(e, instruction=text, truth=None) for e, text in zip(episodes, told, strict=True)]
     write_dataset(tmp_path / "two", shown)
     monkeypatch.setattr(
-        sys.modules["headway.cli.evaluate"],
-        "make_estimator",
+        "headway.specs.make_estimator",
         lambda spec, device="cpu": Listens() if spec == "listens" else make_estimator(spec, device),
     )
     ran = headway("evaluate", tmp_path / "two", "--estimators", "listens", "--out", tmp_path / "out")
