@@ -15,22 +15,19 @@ network is a deterministic regression, so the same formula extrapolates between 
 conditional prediction as it is; a larger one may leave what was ever demonstrated, and robots clip what they cannot do.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from headway.episodes import Array
-from headway.errors import CheckpointError, InvalidValue
-from headway.files import replacing, write_json
+from headway.errors import InvalidValue
 from headway_policies.behaviour_cloning import CloningConfig, action_chunks, weighted_loss
-from headway_policies.checkpoint import CONFIG, WEIGHTS
+from headway_policies.checkpoint import read_checkpoint, write_checkpoint
 from headway_policies.demonstrations import Demonstrations
 from headway_policies.network import CloningNetwork, CloningShape
 from headway_policies.policy_training import OnStep, optimise
@@ -187,32 +184,18 @@ def clone_conditioned(
 def save_conditioned(folder: Path, policy: ConditionedPolicy) -> None:
     """Write a checkpoint. The config comes last, so a folder without one is an unfinished checkpoint."""
     network = policy.network
-    with replacing(folder / WEIGHTS) as beside:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, beside)
     settings = {"shape": asdict(network.shape), "executed": policy.executed, "guidance": policy.guidance}
-    write_json(folder / CONFIG, {"policy": NAME, "version": VERSION, **settings})
+    write_checkpoint(folder, network, {"policy": NAME, "version": VERSION, **settings})
 
 
 def load_conditioned(folder: Path) -> ConditionedPolicy:
     """Read a checkpoint. Raises CheckpointError when it is missing, of another policy, or damaged."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise CheckpointError(f"{folder} holds no policy ({CONFIG} is missing); train one and save it there")
-    try:
-        content = json.loads(path.read_text())
-        if content.get("policy") != NAME or content.get("version") != VERSION:
-            raise CheckpointError(
-                f"{path} describes policy {content.get('policy')!r} version {content.get('version')!r}; "
-                f"needs {NAME!r} version {VERSION}: train it again with this version of Headway"
-            )
-        shape = content["shape"]
-        names = {part: tuple(values) for part, values in shape.pop("signature").items()}
-        network = ConditionedNetwork(CloningShape(Signature(**names), **shape))
-        network.load_state_dict(load_file(folder / WEIGHTS))
+
+    def build(content: dict[str, Any], signature: Signature) -> ConditionedPolicy:
+        network = ConditionedNetwork(CloningShape(signature, **content["shape"]))
         return ConditionedPolicy(network, int(content["executed"]), float(content["guidance"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"the policy in {folder} is damaged ({reason}); train it again") from error
+
+    return read_checkpoint(folder, NAME, VERSION, build)
 
 
 def _rebuild(shape: CloningShape, weights: dict[str, Array], executed: int, guidance: float) -> ConditionedPolicy:
