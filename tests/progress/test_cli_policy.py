@@ -263,7 +263,7 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_nothing(headway, demos, f
     write_weights(table, np.arange(frames + 2), np.ones(frames + 2))
     assert "has 2 frames that it lacks" in told("--weights", table)
     write_weights(table, np.arange(frames), np.full(frames, 1.5))
-    assert "not in [0, 1], such as 1.5" in told("--weights", table)
+    assert "gives frame 0 the weight 1.5" in told("--weights", table)
     write_weights(table, np.r_[np.arange(frames), 3], np.ones(frames + 1))
     assert "more than one weight for frame 3" in told("--weights", table)
     write_weights(table, np.arange(frames), np.full(frames, np.nan))

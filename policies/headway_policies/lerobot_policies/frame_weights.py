@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from torch import Tensor, from_numpy
 
 from headway.episodes import Array
 from headway.errors import DatasetError, InvalidValue
+from headway.signals.weights.table import read_weights, weights_of
 
 EPSILON = 1e-6
-ROWS_AT_ONCE = 1 << 20
 
 
 class FrameWeights:
@@ -42,8 +40,8 @@ class FrameWeights:
     def of(self, batch: Mapping[str, Any]) -> Tensor:
         """The weights of a batch's samples by their `index`: float32 (batch,) on the CPU, NaN for none.
 
-        Raises DatasetError for a table that cannot be read or is of another dataset, or a batch without `index`;
-        InvalidValue for weights outside [0, 1].
+        Raises DatasetError for a table that cannot be read, is of another dataset or holds weights outside [0, 1], or
+        a batch without `index`; InvalidValue where nothing would be learnt.
         """
         if "index" not in batch:
             raise DatasetError("the batch has no 'index', by which weights are looked up; keep it in the preprocessor")
@@ -84,64 +82,8 @@ class FrameWeights:
 
 
 def read_table(path: Path, frames: int | None) -> Array:
-    """Read a table of weights: float32 (frames,), NaN for none. Raises as `FrameWeights.of`."""
-    try:
-        file = pq.ParquetFile(path)
-        rows = file.metadata.num_rows
-        _check_columns(path, file.schema_arrow)
-        if frames is not None and rows != frames:
-            raise DatasetError(
-                f"{path} has {rows} rows and the dataset {frames} frames; it needs one row for every frame, null "
-                "where there is no weight: run headway weights on the very dataset that is trained on"
-            )
-        # 10 million frames are 40 MB; the whole table with its index would be three times that
-        weights = np.full(rows, np.nan, np.float32)
-        seen = np.zeros(rows, bool)
-        for part in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=["index", "weight"]):
-            index = part.column("index").cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-            if len(index) and (index.min() < 0 or index.max() >= rows):
-                raise _not_numbered(path, rows)
-            weights[index] = part.column("weight").to_numpy(zero_copy_only=False)
-            seen[index] = True
-    except FileNotFoundError as error:
-        hint = "give the table of headway weights with --policy.weights_path"
-        raise DatasetError(f"{path} does not exist; {hint}") from error
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise DatasetError(f"{path} cannot be read as a table of weights ({reason}); write it again") from error
-    if not seen.all():
-        raise _not_numbered(path, rows)
-    _check_range(path, weights)
-    return weights
-
-
-def _check_columns(path: Path, schema: pa.Schema) -> None:
-    kinds = {
-        "index": pa.types.is_integer,
-        "weight": lambda kind: pa.types.is_floating(kind) or pa.types.is_integer(kind),
-    }
-    for name, fits in kinds.items():
-        if name not in schema.names or not fits(schema.field(name).type):
-            found = ", ".join(f"{field.name} {field.type}" for field in schema)
-            raise DatasetError(
-                f"{path} has the columns {found}; needs index (int64) and weight (float32), as headway weights writes"
-            )
-
-
-def _not_numbered(path: Path, rows: int) -> DatasetError:
-    return DatasetError(
-        f"{path} does not number its rows 0 to {rows - 1}, each once, as the frames of a dataset are; score and weight "
-        "the whole dataset"
-    )
-
-
-def _check_range(path: Path, weights: Array) -> None:
-    wrong = np.flatnonzero((weights < 0) | (weights > 1))  # infinite ones too; NaN is neither
-    if wrong.size:
-        raise InvalidValue(
-            f"{path} gives frame {wrong[0]} the weight {weights[wrong[0]]:g} ({wrong.size} such frames); weights lie "
-            "in [0, 1]: divide them by the largest"
-        )
+    """Read a table of weights: float32 (frames,), NaN for none. Raises DatasetError as `FrameWeights.of`."""
+    return weights_of(path, np.arange(len(read_weights(path)[0]) if frames is None else frames))
 
 
 def _describe(path: Path, weights: Array, fallback: float) -> None:

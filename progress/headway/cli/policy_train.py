@@ -11,6 +11,7 @@ import tyro
 from headway.cli.options import Bar, CamerasOption, DatasetArgument, EpisodesOption, open_source, parse_episodes
 from headway.episodes import Array, Episode
 from headway.errors import InvalidValue
+from headway.signals.weights.table import weights_of
 
 if TYPE_CHECKING:
     from headway_policies.behaviour_cloning import Cloned, CloningConfig
@@ -56,7 +57,7 @@ def train(
     """
     from headway_policies.demonstrations import gather
     from headway_policies.policy_runs import finish, prepare
-    from headway_policies.recorded import frame_indices, read_recorded, read_weights
+    from headway_policies.recorded import frame_indices, read_recorded
     from headway_policies.signature import signature_of
 
     source = open_source(dataset, cameras)
@@ -64,7 +65,8 @@ def train(
     numbers = parse_episodes(episodes, source.episode_indices) or tuple(source.episode_indices)
     config = _config(policy, seed, steps, batch, chunk, executed, width, image_size)
     index, whole = frame_indices(source, numbers), frame_indices(source, tuple(source.episode_indices))
-    weight = np.ones(len(index)) if weights is None else read_weights(weights, whole)[np.isin(whole, index)]
+    given = np.ones(len(whole)) if weights is None else weights_of(weights, whole)
+    weight = given[np.isin(whole, index)].astype(np.float64)
     looks = source.cameras if policy == "image" else ()
     asked = {
         "policy": policy,

@@ -6,6 +6,6 @@ what to know before training.
 
 from headway.signals.weights.gains import LOOK_AHEAD, gains
 from headway.signals.weights.rabc import KAPPA, rabc
-from headway.signals.weights.table import read_weights, write_weights
+from headway.signals.weights.table import read_weights, weights_of, write_weights
 
-__all__ = ["KAPPA", "LOOK_AHEAD", "gains", "rabc", "read_weights", "write_weights"]
+__all__ = ["KAPPA", "LOOK_AHEAD", "gains", "rabc", "read_weights", "weights_of", "write_weights"]
