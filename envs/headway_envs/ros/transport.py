@@ -1,8 +1,8 @@
 """What a participant of a ROS graph can do, whatever carries its messages.
 
-A message is a nested dict with the field names of its `.msg` file, in the form of ROS 2 whatever the wire says: a time is
-`{"sec": int, "nanosec": int}`, `uint8[]` is bytes, other arrays are lists, floats may be NaN. A type is named in two parts,
-`sensor_msgs/Image`, which is valid in ROS 1 and ROS 2.
+A message is a nested dict with the field names of its `.msg` file, in the form of ROS 2 whatever the wire says: a time
+is `{"sec": int, "nanosec": int}`, `uint8[]` is bytes, other arrays are lists, floats may be NaN. A type is named in two
+parts, `sensor_msgs/Image`, which is valid in ROS 1 and ROS 2.
 """
 
 from collections.abc import Callable
