@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tyro
 
 from headway.cli.annotate import annotate
+from headway.cli.bridge import bridge
 from headway.cli.collect import collect, tasks
 from headway.cli.demo import demo
 from headway.cli.evaluate import evaluate
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "weights": weights,
     "policy": policy,
     "filter": filter_dataset,
+    "bridge": bridge,
     "fetch": fetch,
 }
 

@@ -1,0 +1,207 @@
+"""`headway bridge`."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from headway.cli.options import DeviceOption, check_device
+from headway.errors import HeadwayError, InvalidValue, Unsupported
+
+if TYPE_CHECKING:
+    from headway_envs.ros.config import BridgeConfig
+    from headway_envs.ros.judge import Judge, Pilot
+    from headway_envs.ros.node import Node, Observer
+    from headway_envs.ros.transport import Transport
+
+ONCE_SECONDS = 10.0
+
+
+def bridge(
+    *,
+    url: str = "",
+    estimator: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "",
+    task: Annotated[str, tyro.conf.arg(metavar="TEXT")] = "",
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE.yaml")] = None,
+    policy: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None,
+    motion: bool = False,
+    graph: Annotated[str, tyro.conf.arg(metavar="rosbridge|ros1")] = "rosbridge",
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mcap")] = None,
+    page: Annotated[int, tyro.conf.arg(metavar="PORT")] = -1,
+    device: DeviceOption = "cpu",
+    once: bool = False,
+    print_config: bool = False,
+) -> int:
+    """Tell progress, reward and success live, beside an arm, through a ROS bridge.
+
+    Nothing is ever sent to the arm without --policy, --motion, a live e-stop topic and a call of NAMESPACE/enable. For
+    example, beside the arm that `headway bridge-sim tidy-drawer` simulates:
+
+        headway bridge --url ws://127.0.0.1:9090 --estimator sarm:runs/tidy --task "put the cube in the drawer"
+
+    Args:
+        url: of the rosbridge server; default: of the config, ws://127.0.0.1:9090
+        estimator: a causal one, such as sarm:RUN; default: of the config, clock
+        task: the instruction, until the task topic says another
+        config: topics, joints, limits; --print-config writes one to begin with. What is given here goes before it
+        policy: a run of `headway policy train --policy image`, whose commands drive the arm
+        motion: commands may be sent, once NAMESPACE/enable was called with true; otherwise this is a dry run
+        graph: rosbridge, a websocket; or ros1, the ROS 1 graph of this machine
+        out: recording of all that comes in and goes out; headway replay proves it. Default: none
+        page: port of the operator's page, on this machine only; 0 takes any that is free. Default: no page
+        once: tell one reading and leave; exit 1 when there is none within 10 seconds
+        print_config: write the configuration as YAML and leave
+    """
+    try:
+        from headway_envs.ros.config import to_yaml
+    except ImportError as error:
+        raise Unsupported(
+            f"the bridge needs the extra ros: pip install 'headway[ros]' ({error.name} is missing)"
+        ) from error
+
+    made = _config(config, url, estimator, task, motion)
+    pilot, made = _pilot(policy, made)
+    if print_config:
+        print(to_yaml(made), end="")
+        return 0
+    judge = _judge(made, pilot, check_device(device))
+    node_parts = _observers(made, judge, out, policy)
+    return run_node(made, judge, _transport(made, graph), node_parts, page, once)
+
+
+def run_node(
+    config: "BridgeConfig",
+    judge: "Judge",
+    transport: "Transport",
+    observers: "list[Observer]",
+    page: int,
+    once: bool,
+) -> int:
+    """Run a node until Ctrl-C, or until its first reading, and tell what happens."""
+    from headway.cli.show_bridge import Console
+    from headway_envs.ros.node import Node
+
+    console = Console(config)
+    node = Node(config, judge, transport, [*observers, console])
+    with _ended_by_signals() as ended, _page(node, page, console):
+        node.start()
+        try:
+            if once:
+                return _once(console, config)
+            console.show(node, ended)
+        finally:
+            node.close()
+            for observer in observers:
+                close = getattr(observer, "close", None)
+                if close is not None:
+                    close()
+    print(console.summary(node))
+    return 0
+
+
+def _config(path: Path | None, url: str, estimator: str, task: str, motion: bool) -> "BridgeConfig":
+    from headway_envs.ros.config import BridgeConfig, read_config
+
+    made = read_config(path) if path else BridgeConfig()
+    if url:
+        made = replace(made, link=replace(made.link, url=url))
+    if motion:
+        made = replace(made, arm=replace(made.arm, dry_run=False))
+    return replace(made, estimator=estimator or made.estimator, task=task or made.task)
+
+
+def _pilot(run: Path | None, config: "BridgeConfig") -> "tuple[Pilot | None, BridgeConfig]":
+    """The pilot, and the config with the names of its joints where it had none."""
+    if run is None:
+        if not config.arm.dry_run:
+            raise InvalidValue("--motion needs somebody who drives: give a trained run with --policy")
+        return None, config
+    from headway_envs.robots import ROBOTS
+    from headway_policies.pilot import pilot_of
+    from headway_policies.policy_runs import load_run
+
+    trained = load_run(run)
+    pilot = pilot_of(trained, ROBOTS[trained.recorded.robot].fps)
+    extra = len(pilot.commands) - len(pilot.joints)
+    arm = config.arm if config.arm.joints else replace(config.arm, joints=pilot.joints, extra=max(0, extra))
+    if arm.joints != pilot.joints or arm.size != len(pilot.commands):
+        raise InvalidValue(
+            f"the policy senses {', '.join(pilot.joints)} and tells {len(pilot.commands)} values; arm.joints are "
+            f"{', '.join(arm.joints)} and a command has {arm.size}"
+        )
+    return pilot, replace(config, arm=arm)
+
+
+def _judge(config: "BridgeConfig", pilot: "Pilot | None", device: str) -> "Judge":
+    from headway.specs import make_estimator
+    from headway_envs.ros.judge import Judge
+
+    return Judge(make_estimator(config.estimator, device), config.topics.image_kind, pilot)
+
+
+def _transport(config: "BridgeConfig", graph: str) -> "Transport":
+    if graph == "ros1":
+        from headway_envs.ros.ros1 import RosGraph
+
+        return RosGraph()
+    if graph != "rosbridge":
+        raise InvalidValue(f"--graph must be rosbridge or ros1, got {graph!r}")
+    from headway_envs.ros.rosbridge import RosbridgeTransport
+
+    link = config.link
+    return RosbridgeTransport(link.url, ros_version=link.ros_version, token=link.token, backoff=link.backoff)
+
+
+def _observers(config: "BridgeConfig", judge: "Judge", out: Path | None, policy: Path | None) -> "list[Observer]":
+    if out is None:
+        return []
+    from headway_envs.ros.recording import Recorder
+
+    return [Recorder(out, config, judge.model, policy)]
+
+
+def _once(console: "object", config: "BridgeConfig") -> int:
+    from headway.cli.show_bridge import Console
+
+    assert isinstance(console, Console)
+    told = console.first(ONCE_SECONDS)
+    if told is None:
+        raise HeadwayError(f"no reading within {ONCE_SECONDS:.0f} s of {config.link.url}: {console.trouble()}")
+    print(told)
+    return 0
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and by SIGTERM, so that the arm is stopped and the recording finished before the process ends."""
+    ended = threading.Event()
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _page(node: "Node", port: int, console: "object") -> Iterator[None]:
+    """The operator's page, where one is wanted."""
+    if port < 0:
+        yield
+        return
+    from headway_envs.ros.page import Page
+
+    page = Page(node, port)
+    node.observe(page)
+    page.start()
+    print(f"operator's page: {page.url}", file=sys.stderr)
+    try:
+        yield
+    finally:
+        page.close()
