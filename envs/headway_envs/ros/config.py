@@ -207,12 +207,12 @@ class BridgeConfig:
     """All of it.
 
     Attributes:
-        estimator: spec.
+        estimator: spec of a causal one, such as sarm:RUN.
         task: the instruction until the topic says another.
         gamma: discount of the reward, gamma * progress' - progress.
     """
 
-    estimator: str = "clock"
+    estimator: str = ""
     task: str = ""
     gamma: float = 0.99
     link: Link = field(default_factory=Link)

@@ -47,7 +47,7 @@ def bridge(
 
     Args:
         url: of the rosbridge server; default: of the config, ws://127.0.0.1:9090
-        estimator: a causal one, such as sarm:RUN; default: of the config, clock
+        estimator: a causal one, such as sarm:RUN; default: of the config
         task: the instruction, until the task topic says another
         config: topics, joints, limits; --print-config writes one to begin with. What is given here goes before it
         policy: a run of `headway policy train --policy image`, whose commands drive the arm
@@ -142,6 +142,8 @@ def _judge(config: "BridgeConfig", pilot: "Pilot | None", device: str) -> "Judge
     from headway.specs import make_estimator
     from headway_envs.ros.judge import Judge
 
+    if not config.estimator:
+        raise InvalidValue("needs an estimator: give a causal one with --estimator, such as sarm:RUN")
     return Judge(make_estimator(config.estimator, device), config.topics.image_kind, pilot)
 
 

@@ -1,6 +1,7 @@
 """The must-have list of a node beside an arm, point by point, on a clock of its own."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -372,7 +373,7 @@ def test_rewards_are_differences_and_stop_at_every_seam(bench):
     bench.model = lambda seconds: Reading(seconds, min(1.0, 0.1 * seconds), success=0.1)
     bench.run(2)
     told = results(bench)
-    for before, after in zip(told, told[1:], strict=False):
+    for before, after in itertools.pairwise(told):
         assert after["reward"] == pytest.approx(0.99 * after["progress"] - before["progress"])
     for seam in ("gap", "task", "reset"):
         since = bench.now
