@@ -1,3 +1,6 @@
+# where it is set every one of the tests' many processes would compile all that it imports
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-metaworld lint format types wheel setup setup-metaworld help
 
 help: ## this list

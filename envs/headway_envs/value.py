@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.stats import binomtest
 
 from headway.episodes import Array
 from headway.errors import InvalidValue
@@ -63,6 +62,9 @@ class Value:
 
     @property
     def interval(self) -> tuple[float, float]:
+        # takes longer to import than all else that a worker recording episodes needs
+        from scipy.stats import binomtest
+
         found = binomtest(self.successes, self.rollouts).proportion_ci(0.95, method="wilson")
         return float(found.low), float(found.high)
 

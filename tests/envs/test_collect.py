@@ -105,7 +105,7 @@ def test_a_finished_collection_is_left_alone_and_said_to_be_there(tmp_path, can_
 
 
 def test_a_killed_collection_goes_on_and_ends_with_the_same_bytes(tmp_path, can_draw, monkeypatch):
-    made(tmp_path / "whole", 8, workers=2)
+    made(tmp_path / "whole", 8)
     program = (
         "from pathlib import Path; from headway_envs.collect import collect; "
         "from headway_envs.recording import RecordingOptions\n"

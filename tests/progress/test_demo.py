@@ -11,7 +11,7 @@ from headway.evaluation.figures import FIGURES
 from headway.evaluation.judge import Found, Judged
 from headway.metrics.intervals import Estimate
 
-TINY = Size(episodes=8, epochs=1, policy_seeds=1, policy_steps=20, layouts=2)
+TINY = Size(episodes=4, epochs=1, policy_seeds=1, policy_steps=20, layouts=2)
 
 
 @pytest.fixture(scope="module")
