@@ -13,7 +13,7 @@ from headway.errors import InvalidValue, Unsupported
 if TYPE_CHECKING:
     from headway.serve.desk import Desk
 
-KEY = "HEADWAY_API_KEY"
+KEY = "HEADWAY_SERVE_KEY"
 SHORTEST_KEY = 16
 
 
@@ -36,7 +36,7 @@ def serve(
 ) -> int:
     """Answer with progress, success and reward over HTTP. Only this machine is answered, but for --host.
 
-    The key that every request has to carry is taken from HEADWAY_API_KEY, or made and printed. For example:
+    The key that every request has to carry is taken from HEADWAY_SERVE_KEY, or made and printed. For example:
 
         headway serve --estimator sarm:runs/tidy
 
