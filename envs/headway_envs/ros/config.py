@@ -144,17 +144,22 @@ class Success:
     """When success is declared; see `headway.signals.detector`. It is latched until the episode is reset.
 
     Attributes:
-        high, low: success that counts, and below which counting begins anew.
+        signal: what is looked at: the estimator's success, or its progress where that tells the end better. Where an
+            estimator tells no success it is progress.
+        high, low: what counts, and below which counting begins anew.
         frames: fresh frames in a row.
         dwell: seconds that an episode has to have lasted.
     """
 
+    signal: Literal["success", "progress"] = "success"
     high: float = 0.9
     low: float = 0.8
     frames: int = 5
     dwell: float = 0.5
 
     def __post_init__(self) -> None:
+        if self.signal not in ("success", "progress"):
+            raise InvalidValue(f"success.signal must be success or progress, got {self.signal!r}")
         if not 0 < self.low <= self.high <= 1:
             raise InvalidValue(f"success needs 0 < low <= high <= 1, got low={self.low} high={self.high}")
         if self.frames < 1 or not 0 <= self.dwell < math.inf:

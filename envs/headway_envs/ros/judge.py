@@ -9,7 +9,7 @@ import numpy as np
 from headway.episodes import Array
 from headway.errors import Unsupported
 from headway.estimator import Estimator, Reading, Stream, StreamingEstimator
-from headway_envs.ros.decoding import FrameError, decode
+from headway_datasets.ros_images.decoding import FrameError, decode
 from headway_envs.ros.events import ViewTaken
 from headway_envs.ros.transport import Message
 
@@ -51,13 +51,13 @@ class Judge:
             )
         if estimator.needs.truth:
             raise Unsupported(f"{estimator.name} reads the simulator's truth, which no arm has")
-        self._estimator, self._kind, self._pilot = estimator, kind, pilot
+        self.estimator, self._kind, self._pilot = estimator, kind, pilot
         self._stream: Stream | None = None
 
     @property
     def model(self) -> str:
         """What results name it by."""
-        return f"{self._estimator.name} {self._estimator.fingerprint}"
+        return f"{self.estimator.name} {self.estimator.fingerprint}"
 
     def judge(self, taken: ViewTaken, pictures: Mapping[str, Message]) -> Judgement:
         """Look at a view: the message of each camera's picture. Never raises: a fault is told."""
@@ -81,6 +81,6 @@ class Judge:
         return Judgement(reading, command)
 
     def _begin(self, task: str) -> None:
-        self._stream = self._estimator.stream(task or None)  # type: ignore[attr-defined]
+        self._stream = self.estimator.stream(task or None)  # type: ignore[attr-defined]
         if self._pilot is not None:
             self._pilot.begin()

@@ -15,7 +15,7 @@ class Believed:
     Attributes:
         progress: in [0, 1].
         reward: gamma * progress' - progress against the one before; 0 where there is none without a gap.
-        success: what the estimator says of success, or its progress where it says nothing of it.
+        success: what success is declared by: the estimator's own, or its progress; see `config.Success`.
         declared: whether success is declared with this very reading.
         stage, uncertainty: as the estimator says them.
     """
@@ -76,7 +76,8 @@ class ReadingGate:
         seam = self._odd is not None or self._last is None
         reward = 0.0 if seam or self._last is None else self._config.gamma * progress - self._last[1]
         self._last, self._odd = now, None
-        success = progress if reading.success is None else min(max(reading.success, 0.0), 1.0)
+        told = progress if self._config.success.signal == "progress" else reading.success
+        success = progress if told is None else min(max(told, 0.0), 1.0)
         event = self._detector.push(Reading(reading.time, progress, success=success))
         return Believed(progress, reward, success, event is not None, reading.stage, reading.uncertainty)
 

@@ -8,15 +8,19 @@ import tyro
 
 from headway.cli.annotate import annotate
 from headway.cli.bridge import bridge
+from headway.cli.bridge_sim import bridge_sim
 from headway.cli.collect import collect, tasks
 from headway.cli.demo import demo
+from headway.cli.demo_arm import demo_arm
 from headway.cli.evaluate import evaluate
 from headway.cli.fetch import fetch
 from headway.cli.filter import filter_dataset
 from headway.cli.label import label
 from headway.cli.policy import policy
+from headway.cli.replay import replay
 from headway.cli.report import report
 from headway.cli.score import score
+from headway.cli.serve import serve
 from headway.cli.train import train
 from headway.cli.weights import weights
 from headway.errors import HeadwayError
@@ -35,6 +39,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "policy": policy,
     "filter": filter_dataset,
     "bridge": bridge,
+    "bridge-sim": bridge_sim,
+    "replay": replay,
+    "serve": serve,
+    "demo-arm": demo_arm,
     "fetch": fetch,
 }
 
@@ -59,7 +67,7 @@ def overview() -> str:
         "usage: headway COMMAND ...        headway COMMAND --help shows its options and an example",
         "",
     ]
-    lines += [f"  {name:<10}{(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<11}{(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
     return "\n".join(lines)
 
 

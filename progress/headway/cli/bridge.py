@@ -1,11 +1,12 @@
 """`headway bridge`."""
 
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from headway.errors import HeadwayError, InvalidValue, Unsupported
 if TYPE_CHECKING:
     from headway_envs.ros.config import BridgeConfig
     from headway_envs.ros.judge import Judge, Pilot
-    from headway_envs.ros.node import Node, Observer
+    from headway_envs.ros.node import Node
     from headway_envs.ros.transport import Transport
 
 ONCE_SECONDS = 10.0
@@ -71,25 +72,29 @@ def bridge(
         print(to_yaml(made), end="")
         return 0
     judge = _judge(made, pilot, check_device(device))
-    node_parts = _observers(made, judge, out, policy)
-    return run_node(made, judge, _transport(made, graph), node_parts, page, once)
+    record = Record(out, "" if policy is None else str(policy), device)
+    return run_node(made, judge, _transport(made, graph), record, page, once)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where a run is recorded, and what a recording has to know besides; `path` None is nowhere."""
+
+    path: Path | None = None
+    pilot: str = ""
+    device: str = "cpu"
 
 
 def run_node(
-    config: "BridgeConfig",
-    judge: "Judge",
-    transport: "Transport",
-    observers: "list[Observer]",
-    page: int,
-    once: bool,
+    config: "BridgeConfig", judge: "Judge", transport: "Transport", record: Record, page: int, once: bool
 ) -> int:
     """Run a node until Ctrl-C, or until its first reading, and tell what happens."""
     from headway.cli.show_bridge import Console
     from headway_envs.ros.node import Node
 
     console = Console(config)
-    node = Node(config, judge, transport, [*observers, console])
-    with _ended_by_signals() as ended, _page(node, page, console):
+    node = Node(config, judge, transport, [console])
+    with _ended_by_signals() as ended, recorded(node, record, console.say), _page(node, page, console):
         node.start()
         try:
             if once:
@@ -97,12 +102,34 @@ def run_node(
             console.show(node, ended)
         finally:
             node.close()
-            for observer in observers:
-                close = getattr(observer, "close", None)
-                if close is not None:
-                    close()
     print(console.summary(node))
+    if record.path is not None:
+        print(f"next: headway replay {shlex.quote(str(record.path))}")
     return 0
+
+
+@contextmanager
+def recorded(node: "Node", record: Record, tell: Callable[[str, str], None]) -> Iterator[None]:
+    """Record what the node sees and says, where that is wanted."""
+    if record.path is None:
+        yield
+        return
+    from headway_envs.ros.recording import Recorder
+
+    recorder = Recorder(
+        record.path,
+        node.config,
+        node.judge.estimator,
+        node.wall,
+        pilot=record.pilot,
+        device=record.device,
+        tell=tell,
+    )
+    node.observe(recorder)
+    try:
+        yield
+    finally:
+        recorder.close()
 
 
 def _config(path: Path | None, url: str, estimator: str, task: str, motion: bool) -> "BridgeConfig":
@@ -158,14 +185,6 @@ def _transport(config: "BridgeConfig", graph: str) -> "Transport":
 
     link = config.link
     return RosbridgeTransport(link.url, ros_version=link.ros_version, token=link.token, backoff=link.backoff)
-
-
-def _observers(config: "BridgeConfig", judge: "Judge", out: Path | None, policy: Path | None) -> "list[Observer]":
-    if out is None:
-        return []
-    from headway_envs.ros.recording import Recorder
-
-    return [Recorder(out, config, judge.model, policy)]
 
 
 def _once(console: "object", config: "BridgeConfig") -> int:

@@ -44,7 +44,8 @@ def label(
         replace: with --install: also over stages and success that somebody else put there
     """
     from headway.label.desk import Desk
-    from headway.label.server import HOST, listen, serve
+    from headway.label.server import serve
+    from headway.local_page import HOST, listen
     from headway_datasets.marks import with_marks, write_marks
 
     source = open_source(dataset, cameras)

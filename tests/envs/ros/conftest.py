@@ -65,9 +65,7 @@ class Bench:
         self.do(JointsArrived(self.now, message))
 
     def service(self, name, value=True):
-        return next(
-            effect for effect in self.do(ServiceAsked(self.now, name, value)) if isinstance(effect, Answered)
-        )
+        return next(effect for effect in self.do(ServiceAsked(self.now, name, value)) if isinstance(effect, Answered))
 
     def run(self, seconds):
         end = self.now + seconds

@@ -50,6 +50,7 @@ def test_what_a_file_does_not_say_has_its_default(tmp_path):
         ("topics: {image_kind: sensor_msgs/PointCloud}", "must be one of"),
         ("link: {url: 'http://arm'}", "must be ws://HOST:PORT"),
         ("link: {backoff: [2, 1]}", "two rising numbers"),
+        ("success: {signal: value}", "success.signal: Input should be 'success' or 'progress'"),
         ("success: {high: 0.5}", "needs 0 < low <= high"),
         ("- 3", "the file: Input should be a dictionary"),
         ("a: [", "cannot be read as YAML"),

@@ -298,6 +298,14 @@ def test_a_noisy_success_is_declared_once_and_stays(bench):
     assert not bench.core.readings.success
 
 
+def test_success_may_be_told_by_progress(make_bench, arm_config):
+    success = dataclasses.replace(arm_config.success, signal="progress")
+    bench = make_bench(dataclasses.replace(arm_config, success=success))
+    bench.model = lambda seconds: Reading(seconds, 0.95, success=0.0)
+    assert bench.run(2).core.readings.success
+    assert results(bench)[-1]["success"] == 0.95
+
+
 def test_a_gap_ends_a_row_of_sure_readings(make_bench, arm_config):
     def declared(gap):
         config = dataclasses.replace(arm_config, success=dataclasses.replace(arm_config.success, frames=12, dwell=0))
