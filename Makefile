@@ -1,7 +1,7 @@
 # where it is set every one of the tests' many processes would compile all that it imports
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-metaworld lint format types wheel setup setup-metaworld help
+.PHONY: demo demo-arm test test-metaworld lint format types wheel setup setup-metaworld help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,6 +14,9 @@ setup-metaworld: ## make .venv-metaworld, where the metaworld/ tasks run
 
 demo: setup ## run the main job: collect, train, score, judge, report (under 8 minutes)
 	@.venv/bin/headway demo
+
+demo-arm: setup ## drive a simulated arm behind a ROS bridge, inject a fault, replay (trains for some minutes first)
+	@.venv/bin/headway demo-arm
 
 test: setup ## run all the tests
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile
