@@ -1,11 +1,11 @@
 """How many steps does shaping by progress save? Results: shaping.md
 
-SAC learns two tasks with the flying gripper, from starts near the goal, so that the bare outcome teaches something
-too: `sparse` against `shaped` (potential-based, from the simulator's progress), beside progress itself as the reward
-(`dense`) and the naive `difference`. The last is also put to the push-or-give-up problem of give_up.py. A run is
-written down when it is over; a study cut short goes on, and nothing is run twice.
+SAC learns the last part of two tasks with the flying gripper, so that the bare outcome teaches something too: `sparse`
+against `shaped` (potential-based, from the simulator's progress), beside progress itself as the reward (`dense`) and
+the naive `difference`. The last is also put to the push-or-give-up problem of give_up.py. A run is written down when
+it is over; a study cut short goes on, and nothing is run twice.
 
-    nice .venv/bin/python experiments/shaping.py            # about 40 CPU seconds a training
+    nice .venv/bin/python experiments/shaping.py            # about 50 CPU seconds a training
     .venv/bin/python experiments/shaping.py --fast          # seconds, its figures mean nothing
 """
 
@@ -30,11 +30,13 @@ from headway_envs.tasks import find_task
 from headway_envs.tasks.base import Layout
 from headway_policies.online_rl import OnlineTask, make_vector, succeeds
 
-GAMMA = 0.95
+GAMMA = 0.9
 SCALE = 10.0
 """Of every reward alike: an outcome of 10 stands out against the entropy that SAC pays for."""
 LEVEL = 0.5
 """The success rate whose first reaching is counted."""
+SETTLED = 0.9
+"""The success rate from which on, to the end, a training has settled."""
 LAST = 3
 """Evaluations that the final success is the mean of."""
 EVALUATED = 20
@@ -46,9 +48,9 @@ class Args:
 
     seeds: int = 3
     """Trainings of each arm."""
-    steps: int = 2500
+    steps: int = 3000
     """Decisions of the agent in a training."""
-    every: int = 250
+    every: int = 125
     """Decisions between evaluations."""
     arms: tuple[str, ...] = ("shaped", "sparse", "difference", "dense")
     """Rewards, the ones most wanted first."""
@@ -70,32 +72,28 @@ class Row:
     cpu_seconds: float
 
 
-def jitter(layout: Layout) -> Array:
-    """Metres in x, y and z by which a start differs from its fellows: up to 1 cm, half of it in height."""
-    return np.random.default_rng([layout.seed, 7]).uniform(-0.01, 0.01, 3) * (1, 1, 0.5)
+def in_hand(layout: Layout) -> Layout:
+    """One layout of lift: the fingers touch the cube, 0 to 9 cm above where it rests."""
+    base, random = find_task("lift").layout(0), np.random.default_rng([layout.seed, 7])
+    cube = np.add(base.objects[0], (0, 0, random.uniform(0, 0.09)))
+    hand = np.add(cube, (0, 0, random.uniform(-0.005, 0.005)))
+    return replace(base.with_object(0, tuple(cube.tolist())), hand=tuple(hand.tolist()), opening=base.edge)
 
 
-def behind_the_puck(layout: Layout) -> Layout:
-    """One layout: the puck 5 cm from the mark, the closed hand just above where it pushes from, moved by the jitter."""
-    base = find_task("push-to-goal").layout(3)
-    puck, goal = (np.array(place) for place in base.objects[:2])
-    back = (puck - goal)[:2] / np.linalg.norm((puck - goal)[:2])
-    x, y = (goal[:2] + 0.05 * back).tolist()
-    near = base.with_object(0, (x, y, float(puck[2])))
-    hand = np.array((*find_task("push-to-goal").canonical(1, near).hand[:2], 0.055)) + jitter(layout)
-    return replace(near, hand=tuple(hand.tolist()))
-
-
-def over_the_cube(layout: Layout) -> Layout:
-    """One layout: the open hand 2 cm above the cube, moved by the jitter."""
-    base = find_task("lift").layout(0)
-    hand = np.add(base.objects[0], jitter(layout) + np.array([0, 0, 0.02]))
-    return replace(base, hand=tuple(hand.tolist()), opening=0.07)
+def beside_the_bin(layout: Layout) -> Layout:
+    """One layout of place-in-bin: the fingers touch the cube in the air, 5 to 11 cm short of being over the bin."""
+    base, random = find_task("place-in-bin").layout(0), np.random.default_rng([layout.seed, 7])
+    cube, middle = np.array(base.objects[0][:2]), np.array(base.objects[2][:2])
+    way = (cube - middle) / np.abs(cube - middle).max()
+    aside = np.array([-way[1], way[0]])
+    x, y = (middle + random.uniform(0.11, 0.17) * way + random.uniform(-0.015, 0.015) * aside).tolist()
+    hand = (x, y, float(random.uniform(0.075, 0.095)))
+    return replace(base.with_object(0, hand), hand=hand, opening=base.edge)
 
 
 TASKS = {
-    "push-to-goal": OnlineTask("push-to-goal", "gripper", seconds=3.5, repeat=5, start=behind_the_puck),
-    "lift": OnlineTask("lift", "gripper", seconds=3.5, repeat=5, start=over_the_cube),
+    "lift": OnlineTask("lift", "gripper", seconds=2.5, repeat=5, start=in_hand),
+    "place-in-bin": OnlineTask("place-in-bin", "gripper", seconds=3, repeat=5, start=beside_the_bin),
 }
 
 
@@ -177,6 +175,12 @@ def steps_to(steps: Array, success: Array) -> float:
     return float(steps[np.argmax(reached)]) if reached.any() else np.inf
 
 
+def steps_to_settle(steps: Array, success: Array) -> float:
+    """Decisions from which on every evaluation reaches SETTLED; infinite where the last one does not."""
+    first = int(np.max(np.flatnonzero(success < SETTLED), initial=-1)) + 1
+    return float(steps[first]) if first < len(steps) else np.inf
+
+
 def spread(values: Sequence[float], most: float, form: str = "{:.0f}") -> str:
     """Median and, in brackets, the lowest and the highest; what is beyond `most` is only known to be."""
     shown = [form.format(value) if value < np.inf else f"> {most:.0f}" for value in np.sort(values)]
@@ -185,30 +189,35 @@ def spread(values: Sequence[float], most: float, form: str = "{:.0f}") -> str:
 
 
 def saved(sparse: Sequence[float], shaped: Sequence[float], most: float) -> str:
-    """How many times the decisions sparse reward takes, where shaped reaches LEVEL: the median, and every seed's."""
+    """How many times the decisions sparse reward takes, where shaped gets there: the median, and every seed's."""
     ratios = sorted(min(slow, most) / quick for slow, quick in zip(sparse, shaped, strict=True) if quick < np.inf)
     if not ratios:
-        return "not known, no seed with both in which shaped reached the level"
+        return "not known, no seed with both in which shaped got there"
     least = "at least " if np.isinf(sparse).any() else ""
     return f"{least}{np.median(ratios):.1f} ({', '.join(f'{ratio:.1f}' for ratio in ratios)})"
 
 
+MEASURES = {f"decisions to {LEVEL:.0%}": steps_to, f"settled at {SETTLED:.0%}": steps_to_settle}
+
+
 def table(rows: Sequence[Row]) -> str:
-    """Decisions to LEVEL and final success of every arm, and what shaping saves; in Markdown."""
-    lines = [f"| task | reward | seeds | decisions to {LEVEL:.0%} | final success |", "|---|---|---|---|---|"]
+    """Decisions to LEVEL and to SETTLED and final success of every arm, and what shaping saves; in Markdown."""
+    lines = [f"| task | reward | seeds | {' | '.join(MEASURES)} | final success |", "|---|---|---|---|---|---|"]
     below = []
     for task in dict.fromkeys(row.task for row in rows):
-        taken = {}
         most = max(row.steps for row in rows if row.task == task)
-        for reward in dict.fromkeys(row.reward for row in rows if row.task == task):
-            each = curves(rows, task, reward)
-            taken[reward] = {seed: steps_to(*curve) for seed, curve in each.items()}
-            last = [success[-LAST:].mean() for _, success in each.values()]
-            until = spread(list(taken[reward].values()), most)
-            lines.append(f"| {task} | {reward} | {len(each)} | {until} | {spread(last, 1, '{:.2f}')} |")
-        both = sorted(taken.get("sparse", {}).keys() & taken.get("shaped", {}).keys())
-        ratio = saved([taken["sparse"][seed] for seed in both], [taken["shaped"][seed] for seed in both], most)
-        below.append(f"{task}: decisions with sparse over those with shaped: {ratio}")
+        arms = {
+            reward: curves(rows, task, reward) for reward in dict.fromkeys(r.reward for r in rows if r.task == task)
+        }
+        for reward, each in arms.items():
+            taken = [spread([measure(*curve) for curve in each.values()], most) for measure in MEASURES.values()]
+            last = spread([success[-LAST:].mean() for _, success in each.values()], 1, "{:.2f}")
+            lines.append(f"| {task} | {reward} | {len(each)} | {' | '.join(taken)} | {last} |")
+        sparse, shaped = arms.get("sparse", {}), arms.get("shaped", {})
+        both = sorted(sparse.keys() & shaped.keys())
+        for name, measure in MEASURES.items():
+            ratio = saved([measure(*sparse[seed]) for seed in both], [measure(*shaped[seed]) for seed in both], most)
+            below.append(f"{task}, {name}: sparse over shaped {ratio}")
     return "\n".join([*lines, "", *below])
 
 
@@ -219,6 +228,8 @@ def main(args: Args) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "rows.csv"
     rows = read_rows(path)
+    if rows and max(row.steps for row in rows) != args.steps:
+        raise SystemExit(f"{path} is of trainings of another length than {args.steps} decisions: pass another --out")
     wanted = [
         (reward, seed, task)
         for first in (args.arms[:2], args.arms[2:])

@@ -7,11 +7,16 @@
 
 each times `scale`. Phi is the simulator's progress, or an estimator's. The first is the outcome and not the reward of
 the environment itself, which pays every step on which the task is done, so most to whoever undoes it before the end.
+
+Out of time is over, as out of moves is in chess: the episode terminates, and the time left is observed. Were it
+truncated, a learner would take the states in which it is stuck for worth what it hopes to earn after the end, which it
+never tries (Pardo et al., "Time limits in reinforcement learning", ICML 2018, have both views).
 """
 
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
 
 AnyEnv = gymnasium.Env[Any, Any]
 Wrapper = gymnasium.Wrapper[Any, Any, Any, Any]
+Started = tuple[Any, dict[str, Any]]
 Stepped = tuple[Any, float, bool, bool, dict[str, Any]]
 
 DECIMETRE = 0.1
@@ -60,7 +66,7 @@ class OnlineTask:
         task_id: which task.
         robot: which robot.
         action_space: of the arm; None for its usual one.
-        seconds: after which an episode is truncated.
+        seconds: after which an episode is over.
         repeat: control steps that one action is carried out for. What is learnt from scratch wanders less when it
             decides a few times a second.
         start: makes an episode's layout of a drawn one, for instance a nearer one, and keeps its seed;
@@ -102,6 +108,33 @@ class OutcomeReward(Wrapper):
     def step(self, action: Any) -> Stepped:
         observation, _, terminated, truncated, info = self.env.step(action)
         return observation, self._scale * terminated, terminated, truncated, info
+
+
+class Deadline(Wrapper):
+    """Terminates the episode where it would be truncated, and shows what is left of its time.
+
+    To the observation, a dict, comes `time_left`, float32 (1,): 1 after a reset, 0 after `steps` steps.
+    """
+
+    def __init__(self, env: AnyEnv, steps: int):
+        super().__init__(env)
+        self._steps, self._taken = steps, 0
+        assert isinstance(env.observation_space, spaces.Dict)
+        left = spaces.Box(0, 1, (1,), np.float32)
+        self.observation_space = spaces.Dict({**env.observation_space.spaces, "time_left": left})
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Started:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._taken = 0
+        return self._timed(observation), info
+
+    def step(self, action: Any) -> Stepped:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._taken += 1
+        return self._timed(observation), float(reward), terminated or truncated, False, info
+
+    def _timed(self, observation: dict[str, Array]) -> dict[str, Array]:
+        return {**observation, "time_left": np.array([1 - self._taken / self._steps], np.float32)}
 
 
 class PotentialItself(Wrapper):
@@ -147,7 +180,7 @@ class Near(gymnasium.ActionWrapper[Any, Any, Any]):
 
 
 class Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """One vector: state, environment state, and x, y, z of each thing as seen from the hand.
+    """One vector: state, environment state, x, y, z of each thing as seen from the hand, and the time left.
 
     Metres are given as decimetres, so that values lie around 1; angles stay radians. float32 (values,).
     """
@@ -159,7 +192,7 @@ class Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
         self._places = 3 * len(inside.task.objects)
         environment = environment_names(inside.task)
         self._units = _units(inside.state_names), _units(environment)
-        size = len(inside.state_names) + len(environment) + self._places
+        size = len(inside.state_names) + len(environment) + self._places + 1
         self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
     def observation(self, observation: dict[str, Array]) -> Array:
@@ -167,23 +200,17 @@ class Flat(gymnasium.ObservationWrapper[Any, Any, Any]):
         state, environment = observation["state"], observation["environment_state"]
         places = environment[: self._places].reshape(-1, 3)
         from_hand = (places - state[self._hand : self._hand + 3]).reshape(-1)
-        return np.concatenate([state / self._units[0], environment / self._units[1], from_hand / DECIMETRE])
-
-
-def _difference(env: AnyEnv, potential: Potential, gamma: float, scale: float) -> AnyEnv:
-    return DifferenceReward(OutcomeReward(env, scale), potential, scale)
-
-
-def _shaped(env: AnyEnv, potential: Potential, gamma: float, scale: float) -> AnyEnv:
-    return ShapeReward(OutcomeReward(env, scale), potential, gamma, scale)
+        seen = state / self._units[0], environment / self._units[1], from_hand / DECIMETRE
+        return np.concatenate([*seen, observation["time_left"]])
 
 
 REWARDS: dict[str, Callable[[AnyEnv, Potential, float, float], AnyEnv]] = {
-    "sparse": lambda env, potential, gamma, scale: OutcomeReward(env, scale),
-    "shaped": _shaped,
+    "sparse": lambda env, potential, gamma, scale: env,
+    "shaped": lambda env, potential, gamma, scale: ShapeReward(env, potential, gamma, scale),
     "dense": lambda env, potential, gamma, scale: PotentialItself(env, potential, scale),
-    "difference": _difference,
+    "difference": lambda env, potential, gamma, scale: DifferenceReward(env, potential, scale),
 }
+"""What each makes of an environment that pays the outcome."""
 
 
 def make_env(
@@ -210,10 +237,12 @@ def make_env(
     inside = HeadwayEnv(task.task_id, task.robot, task.action_space, render_mode="rgb_array" if estimator else None)
     if task.start is not None:
         inside.task = _starting(inside, task.start)
-    env: AnyEnv = Repeat(TimeLimit(inside, round(task.seconds * inside.simulator.fps)), task.repeat)
+    steps = round(task.seconds * inside.simulator.fps)
+    env: AnyEnv = Repeat(TimeLimit(inside, steps), task.repeat)
     potential = true_progress
     if estimator is not None:
         env, potential = EstimateProgress(env, estimator), estimated_progress
+    env = Deadline(OutcomeReward(env, scale), ceil(steps / task.repeat))
     env = REWARDS[reward](env, potential, gamma, scale)
     absolute = set(inside.action_names) & set(inside.state_names)
     env = Near(env, task.robot) if absolute else RescaleAction(env, np.float32(-1), np.float32(1))
@@ -258,10 +287,10 @@ def succeeds(predict: Predict, task: OnlineTask, layout_seeds: Sequence[int]) ->
 
 def _ends_done(predict: Predict, env: AnyEnv, layout_seed: int) -> bool:
     observation, _ = env.reset(seed=layout_seed)
-    terminated = truncated = False
-    while not (terminated or truncated):
-        observation, _, terminated, truncated, _ = env.step(predict(observation))
-    return bool(terminated)
+    while True:
+        observation, outcome, terminated, _, _ = env.step(predict(observation))
+        if terminated:
+            return float(outcome) > 0
 
 
 def _starting(env: HeadwayEnv, start: Callable[[Layout], Layout]) -> Any:

@@ -23,7 +23,7 @@ LIFT = OnlineTask("lift", "gripper", seconds=4, repeat=5, start=over_the_cube)
 
 def grasp_and_lift(seen):
     """What is best in LIFT: down to the cube, close, go up."""
-    cube = seen[-6:-3] / 0.4
+    cube = seen[-7:-4] / 0.4
     closed = seen[3] < 0.54
     closing = np.abs(cube).max() < 0.25
     return np.array([*np.clip(cube[:2], -1, 1), 1.0 if closed else np.clip(cube[2], -1, 1), -1.0 if closing else 1.0])
@@ -45,11 +45,10 @@ class Branch(gymnasium.Env):
 
 
 def worth(reward, after):
-    """Of the step that ends at that progress; the episode's outcome is taken off, so that both ends can share it."""
+    """Of the step that ends at that progress, for no outcome."""
     env = REWARDS[reward](Branch(after), true_progress, 0.95, 1.0)
     env.reset()
-    earned = env.step(0)[1]
-    return earned - (reward != "dense")
+    return env.step(0)[1]
 
 
 def test_only_the_naive_difference_makes_giving_up_better_than_a_push_that_may_fail():
@@ -93,11 +92,34 @@ def test_rewards_are_what_their_names_say():
     assert np.allclose(dense, 10 * progress[1:])
 
 
-def test_an_episode_that_runs_out_of_time_is_truncated_and_keeps_its_potential():
+def test_out_of_time_is_over_without_an_outcome_and_shaping_takes_back_what_it_gave():
     short = replace(LIFT, seconds=0.5)
+    assert rewards_of("sparse", 20, task=short)[0].tolist() == [0, 0]
     shaped, progress, ends = rewards_of("shaped", 20, task=short, gamma=0.9)
-    assert ends == [(False, False), (False, True)]
-    assert np.allclose(shaped, 0.9 * progress[1:] - progress[:-1])
+    assert ends == [(False, False), (True, False)]
+    assert progress[2] > 0.2
+    assert np.allclose(shaped, [0.9 * progress[1] - progress[0], -progress[1]])
+
+
+@pytest.mark.parametrize("reward", ["sparse", "shaped"])
+def test_the_time_left_is_seen(reward):
+    env = make_env(replace(LIFT, seconds=1.1), reward)
+    for _ in range(2):
+        seen = [env.reset(seed=0)[0]]
+        terminated = False
+        while not terminated:
+            observation, _, terminated, _, _ = env.step(np.array([0, 0, 1.0, 1.0]))
+            seen.append(observation)
+        assert np.allclose([values[-1] for values in seen], [1, 0.8, 0.6, 0.4, 0.2, 0])
+    env.close()
+
+
+def test_nothing_is_bootstrapped_from_behind_the_end():
+    env = make_vector(replace(LIFT, seconds=0.5), "shaped")
+    env.reset()
+    infos = [env.step(np.zeros((1, 4)))[3][0] for _ in range(2)]
+    assert "terminal_observation" in infos[-1]
+    assert not infos[-1]["TimeLimit.truncated"]
 
 
 def test_progress_counts_from_the_drawn_layout_so_a_nearer_start_has_made_some():
@@ -129,7 +151,7 @@ def test_an_observation_tells_in_decimetres_where_things_are_as_seen_from_the_ha
     assert env.observation_space.contains(seen)
     situation = env.unwrapped.situation
     from_hand = np.array(situation.objects) - situation.hand
-    assert np.allclose(seen[-6:], from_hand.reshape(-1) * 10, atol=1e-4)
+    assert np.allclose(seen[-7:-1], from_hand.reshape(-1) * 10, atol=1e-4)
     assert np.allclose(seen[:4], [10 * value for value in (*situation.hand, situation.opening)], atol=1e-3)
     env.close()
 
