@@ -1,7 +1,7 @@
 # where it is set every one of the tests' many processes would compile all that it imports
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-arm test test-metaworld lint format types wheel setup setup-metaworld help
+.PHONY: demo demo-arm test test-ros soak test-metaworld lint format types wheel setup setup-metaworld help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,12 @@ demo-arm: setup ## drive a simulated arm behind a ROS bridge, inject a fault, re
 
 test: setup ## run all the tests
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile
+
+test-ros: setup ## run the tests on real sockets and on a real ROS 1 graph (scripts/install_ros1.sh), several at once
+	@HEADWAY_LIVE=1 .venv/bin/python -m pytest --numprocesses 4 tests/envs/ros
+
+soak: setup ## two minutes of pictures at 30 Hz: memory flat, frames young, latch held
+	@HEADWAY_LIVE=1 HEADWAY_SOAK_SECONDS=120 .venv/bin/python -m pytest --numprocesses 2 -s tests/envs/ros/live/test_soak.py
 
 test-metaworld: setup-metaworld ## run the tests that need Meta-World
 	@.venv-metaworld/bin/python -m pytest tests/envs/metaworld
