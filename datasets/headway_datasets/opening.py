@@ -7,6 +7,9 @@ from pathlib import Path
 
 from headway.errors import DatasetError, InvalidValue
 from headway.source import Source
+from headway_datasets.bag_files import SUFFIXES as BAG_SUFFIXES
+from headway_datasets.bag_files import bags_in, is_bag
+from headway_datasets.bags import Bags
 from headway_datasets.cameras import CameraSelection
 from headway_datasets.folder_entries import KEYFRAMES, TABLES, VIDEO_SUFFIXES, videos_in
 from headway_datasets.hdf5 import SUFFIXES as HDF5_SUFFIXES
@@ -19,7 +22,8 @@ from headway_datasets.video_folder import VideoFolder
 
 SUPPORTED = (
     "a LeRobot v3.0, v2.1 or v2.0 dataset (meta/info.json), a robomimic file (.hdf5, .h5), a Minari dataset "
-    "(data/main_data.hdf5), a folder of videos, or one video"
+    "(data/main_data.hdf5), a ROS bag (.bag, .db3, .mcap, or its folder) or a folder of such, a folder of videos, or "
+    "one video"
 )
 FPS = re.compile(r"(?P<path>.+)\?fps=(?P<fps>[^?]*)")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -31,8 +35,8 @@ def open_dataset(
     """Open a dataset on this disk for reading; nothing is ever downloaded.
 
     Args:
-        path: a LeRobot dataset, a robomimic file, a Minari dataset, a folder of videos, or one video file. Where HDF5
-            does not say its frames per second, they follow it: `demos.hdf5?fps=20`.
+        path: a LeRobot dataset, a robomimic file, a Minari dataset, a ROS bag or a folder of them, a folder of videos,
+            or one video file. Where HDF5 does not say its frames per second, they follow it: `demos.hdf5?fps=20`.
         cameras: the cameras to see, in this order; None for all.
         rename: old name -> new name of cameras; applied before `cameras`.
 
@@ -42,7 +46,7 @@ def open_dataset(
         InvalidValue: frames per second that are no number, or that the dataset itself says.
     """
     root, fps = _rate(str(path))
-    source = _reader(root, str(root), rename, fps)
+    source = _reader(root, str(root), rename, fps, cameras)
     return source if cameras is None else CameraSelection(source, cameras)
 
 
@@ -61,7 +65,9 @@ def _rate(path: str) -> tuple[Path, float | None]:
     return Path(match["path"]).expanduser(), fps
 
 
-def _reader(root: Path, given: str, rename: Mapping[str, str] | None, fps: float | None) -> Source:
+def _reader(
+    root: Path, given: str, rename: Mapping[str, str] | None, fps: float | None, cameras: Sequence[str] | None
+) -> Source:
     if not root.exists():
         raise DatasetError(_absent(given))
     try:
@@ -73,6 +79,8 @@ def _reader(root: Path, given: str, rename: Mapping[str, str] | None, fps: float
             raise InvalidValue(
                 f"{root} says its frames per second by itself, or is of no known layout; leave ?fps= away"
             )
+        if _looks_like_bags(root):
+            return Bags(root, rename, cameras)
         return _file(root, rename) if root.is_file() else _folder(root, rename)
     except OSError as error:
         raise DatasetError(f"{root} cannot be read: {error.strerror or error}; check its permissions") from error
@@ -95,7 +103,7 @@ def _hdf5(path: Path, rename: Mapping[str, str] | None, fps: float | None) -> So
 def _file(path: Path, rename: Mapping[str, str] | None) -> Source:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoFolder(path, rename)
-    suffixes = ", ".join((*VIDEO_SUFFIXES, *HDF5_SUFFIXES))
+    suffixes = ", ".join((*VIDEO_SUFFIXES, *HDF5_SUFFIXES, *BAG_SUFFIXES))
     raise DatasetError(f"{path} is a file of no known kind; give {SUPPORTED} ({suffixes})")
 
 
@@ -116,6 +124,15 @@ def _folder(root: Path, rename: Mapping[str, str] | None) -> Source:
 def _looks_like_lerobot(root: Path) -> bool:
     """Also when it is half-written, so that its reader says what is missing."""
     return (root / "meta").is_dir() or any((root / "data").glob("chunk-*"))
+
+
+def _looks_like_bags(root: Path) -> bool:
+    """A bag, or a folder with some right in it and nothing else that is read."""
+    if root.is_file():
+        return root.suffix.lower() in BAG_SUFFIXES
+    if _looks_like_lerobot(root):
+        return False
+    return is_bag(root) or (not _holds_videos(root) and bool(bags_in(root)))
 
 
 def _holds_videos(root: Path) -> bool:

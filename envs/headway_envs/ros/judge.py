@@ -72,7 +72,7 @@ class Judge:
             if taken.restart or self._stream is None:
                 self._begin(taken.task)
             assert self._stream is not None
-            reading = self._stream.push(frames, taken.seconds, state)
+            reading = _plain(self._stream.push(frames, taken.seconds, state))
             command = None
             if self._pilot is not None:
                 command = tuple(float(value) for value in self._pilot.act(frames, state, taken.seconds))
@@ -81,6 +81,12 @@ class Judge:
         return Judgement(reading, command)
 
     def _begin(self, task: str) -> None:
-        self._stream = self.estimator.stream(task or None)  # type: ignore[attr-defined]
+        self._stream = self.estimator.stream(task or None)
         if self._pilot is not None:
             self._pilot.begin()
+
+
+def _plain(reading: Reading) -> Reading:
+    """The same in Python's own numbers, which can be written down; what is no number is the model's fault."""
+    success, uncertainty = (None if value is None else float(value) for value in (reading.success, reading.uncertainty))
+    return Reading(float(reading.time), float(reading.progress), reading.stage, success, uncertainty)

@@ -261,7 +261,7 @@ class RosGraph:
 
     def _came_up(self, process: Process) -> None:
         with self._lock:
-            if self._keeper.ended:
+            if self._keeper.ended or process.left:
                 return
             self._process, self._up, process.up = process, True, True
             for topic, kind in self._streams.kinds.items():
@@ -277,6 +277,7 @@ class RosGraph:
 
     def _went_down(self, process: Process) -> None:
         with self._lock:
+            process.left = True
             was_up, self._up, self._process = self._up, False, None
             waiting, self._calls = list(self._calls.values()), {}
         for answer in waiting:

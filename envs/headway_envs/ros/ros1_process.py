@@ -47,6 +47,13 @@ class Process:
         master_uri: of the graph.
         take: is given every frame and its size; must not wait.
 
+    Attributes:
+        up: whether it became a node; whoever takes the frames sets it, and `left` once it is given up.
+        gone: set when no more frames will come.
+        why: what it said when it had lost the graph.
+        last_words: the last lines that ROS printed.
+        garbled: how many frames said nothing.
+
     Raises:
         OSError: the interpreter cannot be run.
     """
@@ -54,7 +61,7 @@ class Process:
     def __init__(self, python: str, name: str, master_uri: str, take: Callable[["Process", dict[str, Any], int], None]):
         self.last_words: deque[str] = deque(maxlen=20)
         self.why = ""
-        self.up = False
+        self.up = self.left = False
         self.gone = threading.Event()
         self.garbled = 0
         self._take = take

@@ -14,8 +14,8 @@ DatasetArgument = Annotated[
     str,
     tyro.conf.arg(
         metavar="DATASET",
-        help="a LeRobot dataset, a robomimic HDF5 file, a Minari dataset (with its rate: 'DATASET?fps=20'), or a "
-        "folder of videos",
+        help="a LeRobot dataset, a robomimic HDF5 file, a Minari dataset (with its rate: 'DATASET?fps=20'), a "
+        "ROS bag (.bag, .db3, .mcap), or a folder of videos",
     ),
 ]
 CamerasOption = Annotated[str, tyro.conf.arg(metavar="A,B", help="cameras to use, in this order; default: all")]

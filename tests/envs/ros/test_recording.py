@@ -234,6 +234,19 @@ def test_what_is_not_of_its_type_is_refused(message):
             Types().pack("sensor_msgs/Image", {**messages.image(np.zeros((2, 2, 3), np.uint8)), name: wrong})
 
 
+def test_events_that_come_late_leave_a_file_in_order_of_time(make):
+    recorder = make()
+    # a picture that arrived before a tick, and was handled behind it
+    for time_ in (5.0, 4.99, 5.01):
+        recorder.saw(Ticked(time_), (), {})
+    recorder.close()
+    assert [line.event.time for line in lines(recorder.path)] == [5.0, 4.99, 5.01]
+    with AnyReader([recorder.path]) as reader:
+        logged = [time_ for _, time_, _ in reader.messages()]
+    assert logged == sorted(logged)
+    assert logged[-1] == round((WALL + 5.01) * 1e9)
+
+
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +292,28 @@ def test_lines_that_no_event_led_to_are_kept(make):
     assert [one["text"] for one in texts(recorder.path, LOG)] == ["before anything", "behind it"]
     with AnyReader([recorder.path]) as reader:
         assert reader.start_time == round((WALL + 5.0) * 1e9)
+
+
+class Sparing:
+    """A file that takes a few bytes at a time, as files may."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, data):
+        return self.file.write(bytes(data[:11]))
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def test_what_the_system_takes_in_parts_is_written_whole(make):
+    recorder = make()
+    recorder._log._file = Sparing(recorder._log._file)
+    see(recorder, 0, picture(1), 1.0)
+    recorder.close()
+    assert recorder.incomplete == ""
+    assert len(lines(recorder.path)) == 3
 
 
 def test_a_slow_disk_costs_pictures_and_never_the_node_s_time(make, monkeypatch):

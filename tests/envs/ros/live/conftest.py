@@ -212,3 +212,8 @@ def rule():
 @pytest.fixture
 def camera():
     return CAMERA
+
+
+@pytest.fixture
+def model():
+    return Model()

@@ -1,0 +1,1 @@
+"""Pictures as ROS messages hold them; see `decoding.py`."""
