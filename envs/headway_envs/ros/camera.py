@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ class OpenCvCamera:
     kind = IMAGE_KINDS[0]
 
     def __init__(self, which: int | str):
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        _silence_opencv()
         self._which = which
         if isinstance(which, str) and "://" in which:
             waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPENING_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, OPENING_MS]
@@ -135,7 +136,7 @@ class LerobotCamera:
     kind = IMAGE_KINDS[0]
 
     def __init__(self, name: str):
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        _silence_opencv()
         self._name = name
         self._quiet = _quiet_readers()
         config = _lerobot_config(name)
@@ -298,6 +299,13 @@ def _zmq(which: str) -> Any:
 
 
 _LEROBOT: dict[str, Callable[[str], Any]] = {"opencv": _opencv, "intelrealsense": _realsense, "zmq": _zmq}
+
+
+def _silence_opencv() -> None:
+    """It writes to the terminal what is raised here as one line."""
+    # read once, when the first video is opened; -8 is AV_LOG_QUIET
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @contextlib.contextmanager

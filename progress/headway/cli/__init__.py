@@ -22,6 +22,7 @@ from headway.cli.report import report
 from headway.cli.score import score
 from headway.cli.serve import serve
 from headway.cli.train import train
+from headway.cli.watch import watch
 from headway.cli.weights import weights
 from headway.errors import HeadwayError
 
@@ -40,6 +41,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "filter": filter_dataset,
     "bridge": bridge,
     "bridge-sim": bridge_sim,
+    "watch": watch,
     "replay": replay,
     "serve": serve,
     "demo-arm": demo_arm,

@@ -86,15 +86,22 @@ class Record:
 
 
 def run_node(
-    config: "BridgeConfig", judge: "Judge", transport: "Transport", record: Record, page: int, once: bool
+    config: "BridgeConfig",
+    judge: "Judge",
+    transport: "Transport",
+    record: Record,
+    page: int,
+    once: bool = False,
+    ended: threading.Event | None = None,
 ) -> int:
-    """Run a node until Ctrl-C, or until its first reading, and tell what happens."""
+    """Run a node until Ctrl-C, until its first reading or until somebody sets `ended`, and tell what happens."""
     from headway.cli.show_bridge import Console
     from headway_envs.ros.node import Node
 
     console = Console(config)
     node = Node(config, judge, transport, [console])
-    with _ended_by_signals() as ended, recorded(node, record, console.say), _page(node, page, console):
+    ended = ended or threading.Event()
+    with _ended_by_signals(ended), recorded(node, record, console.say), _page(node, page, console):
         node.start()
         try:
             if once:
@@ -199,12 +206,11 @@ def _once(console: "object", config: "BridgeConfig") -> int:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[threading.Event]:
+def _ended_by_signals(ended: threading.Event) -> Iterator[None]:
     """Set by Ctrl-C and by SIGTERM, so that the arm is stopped and the recording finished before the process ends."""
-    ended = threading.Event()
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield ended
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,9 +3,6 @@
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable
-from importlib.resources import files
-from typing import Any
 
 import jinja2
 from aiohttp import web
@@ -13,35 +10,10 @@ from aiohttp import web
 from headway.errors import HeadwayError, InvalidValue, OutputError, UnknownName
 from headway.label.desk import Changed, Desk
 from headway.label.films import Films, NotYet
+from headway.local_page import Handler, asset, fixed, own_pages_only, script
 
-HOST = "127.0.0.1"
+PACKAGE = "headway.label"
 SCRIPTS = ("marks.js", "pictures.js", "timeline.js", "boundaries.js", "saving.js", "drawing.js", "keys.js", "page.js")
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # another dataset may be served from the same address tomorrow
-    "Cache-Control": "no-store",
-}
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def listen(port: int) -> socket.socket:
-    """A socket that this machine alone reaches; port 0 takes any that is free. Raises OutputError when it is taken."""
-    if not 0 <= port < 2**16:
-        raise InvalidValue(f"--port must be from 0 to 65535, got {port}")
-    own = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        own.bind((HOST, port))
-        # whoever opens the page as soon as its address is printed waits, and is not refused
-        own.listen()
-    except OSError as error:
-        own.close()
-        raise OutputError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
-    return own
 
 
 def serve(desk: Desk, own: socket.socket) -> None:
@@ -59,13 +31,10 @@ def make_app(desk: Desk, films: Films, port: int) -> web.Application:
     GET /, /page.css, /page.js, /dataset.json, /episode/3.json and /episode/3/camera/top/frame/120.jpg;
     PUT /episode/3.json takes {"before": marks, "after": marks} and answers with the episode.
     """
-    app = web.Application(middlewares=[_own_pages_only(port), _one_line])
-    pages = {"/": ("text/html", _page(desk)), "/page.css": ("text/css", _file("page.css"))}
-    # the report's small helpers serve here too
-    scripts = [(files("headway.report") / "dom.js").read_text(encoding="utf-8"), *map(_file, SCRIPTS)]
-    pages["/page.js"] = ("text/javascript", "(() => {\n'use strict';\n" + "\n".join(scripts) + "})();\n")
-    for path, (kind, text) in pages.items():
-        app.router.add_get(path, _text(kind, text))
+    app = web.Application(middlewares=[own_pages_only(port), _one_line])
+    app.router.add_get("/", fixed("text/html", _page(desk)))
+    app.router.add_get("/page.css", fixed("text/css", asset(PACKAGE, "page.css")))
+    app.router.add_get("/page.js", fixed("text/javascript", script(PACKAGE, SCRIPTS)))
 
     async def dataset(request: web.Request) -> web.Response:
         return web.json_response(desk.dataset())
@@ -87,29 +56,6 @@ def make_app(desk: Desk, films: Films, port: int) -> web.Application:
     app.router.add_put(r"/episode/{index:\d+}.json", put)
     app.router.add_get(r"/episode/{index:\d+}/camera/{camera:.+}/frame/{frame:\d+}.jpg", frame)
     return app
-
-
-def _own_pages_only(port: int) -> Any:
-    """Refuse what another page in the same browser sends, or has the browser send under another name.
-
-    A name that was made to lead here (DNS rebinding) shows in Host, a page of elsewhere in Origin or Sec-Fetch-Site.
-    """
-    hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
-    origins = {f"http://{host}" for host in hosts}
-
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        elsewhere = request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
-        arriving = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method == "GET"
-        known = request.headers.get("Host") in hosts and (origin is None or origin in origins)
-        if not known or (elsewhere and not arriving):
-            return web.Response(status=403, text=f"open http://{HOST}:{port}/ itself\n", headers=HEADERS)
-        response = await handler(request)
-        response.headers.update(HEADERS)
-        return response
-
-    return check
 
 
 @web.middleware
@@ -139,17 +85,6 @@ async def _sent(request: web.Request) -> tuple[object, object]:
         raise InvalidValue("marks are sent as JSON with before and after") from error
 
 
-def _text(kind: str, text: str) -> Handler:
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(text=text, content_type=kind)
-
-    return answer
-
-
 def _page(desk: Desk) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_file("page.html.j2")).render(dataset=desk.source.root.name)
-
-
-def _file(name: str) -> str:
-    return (files("headway.label") / name).read_text(encoding="utf-8")
+    return environment.from_string(asset(PACKAGE, "page.html.j2")).render(dataset=desk.source.root.name)

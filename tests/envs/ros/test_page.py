@@ -143,7 +143,7 @@ def test_only_this_machine_reaches_it(shared):
 
 
 def test_it_tells_how_the_node_stands(shared):
-    shared.until(lambda: shared.page.board._counters.get("results"))
+    shared.until(lambda: int(shared.page.board._counters.get("results", 0)) > 0)
     told = talk(shared, ASK)[0]
     assert told["asked"] == 1.5
     assert (told["state"], told["task"], told["valid"]) == ("RUNNING", "open the drawer", True)
@@ -244,7 +244,8 @@ def test_a_node_that_hangs_is_told_of_and_a_stop_of_it_is_no_success(operated):
 
 def test_the_same_picture_again_and_again_is_told(operated):
     world = operated()
-    world.picture = lambda same=world.picture(): messages.compressed_image(same["data"], "jpeg", time.time())
+    same = world.picture()["data"]
+    world.picture = lambda: messages.compressed_image(same, "jpeg", time.time())
     world.until(lambda: (talk(world, ASK)[0]["cameras"][0].get("same") or 0) > 0.5)
     assert talk(world, ASK)[0]["cameras"][0]["age"] < 1.5
 
@@ -353,9 +354,8 @@ def test_a_curve_stays_small_keeps_its_ends_and_forgets_no_gap(data):
     for seconds, value, _ in curve.points:
         assert value == (round(seconds / 0.05) % 100) / 100
     for gap in (each * 0.05 for each in gaps if each < count):
-        crossing = [
-            flag for before, (now, _, flag) in zip(times, curve.points[1:], strict=False) if before < gap - 1e-6 <= now
-        ]
+        pairs = zip(times, curve.points[1:], strict=False)
+        crossing = [flag for before, (after, _, flag) in pairs if before < gap - 1e-6 <= after]
         assert crossing == [True], "no line is drawn over it"
 
 

@@ -79,7 +79,7 @@ def live(page):
 
 
 def shows_picture(page):
-    until(page, "document.querySelector('.frame img').naturalWidth === 64 && !document.querySelector('.old')")
+    until(page, "document.querySelector('.frame img')?.naturalWidth === 64 && !document.querySelector('.old')")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

@@ -13,7 +13,8 @@ from headway.episodes import Stage
 from headway.label.desk import Desk
 from headway.label.films import Films
 from headway.label.marks import Marks, marks_of
-from headway.label.server import listen, make_app
+from headway.label.server import make_app
+from headway.local_page import listen
 from headway_datasets.marks import read_marks, write_marks
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from headway.episodes import Stage
 from headway.label.marks import Marks, marks_of
-from headway.label.server import listen
+from headway.local_page import listen
 from headway_datasets.lerobot_writer import write_dataset
 from headway_datasets.marks import read_marks, write_marks
 from headway_datasets.opening import open_dataset
