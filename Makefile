@@ -22,7 +22,7 @@ test: setup ## run all the tests
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile
 
 test-ros: setup ## run the tests on real sockets and on a real ROS 1 graph (scripts/install_ros1.sh), several at once
-	@HEADWAY_LIVE=1 .venv/bin/python -m pytest --numprocesses 4 tests/envs/ros
+	@HEADWAY_LIVE=1 .venv/bin/python -m pytest --numprocesses 4 tests/envs/ros/live tests/envs/ros/ros1 tests/envs/ros/test_conformance.py
 
 soak: setup ## two minutes of pictures at 30 Hz: memory flat, frames young, latch held
 	@HEADWAY_LIVE=1 HEADWAY_SOAK_SECONDS=120 .venv/bin/python -m pytest --numprocesses 2 -s tests/envs/ros/live/test_soak.py

@@ -27,8 +27,8 @@ from headway_envs.ros.config import BridgeConfig, Link, Topics
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
-from headway_envs.ros.rosbridge import RosbridgeTransport
-from headway_envs.ros.server import RosbridgeServer
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.rosbridge.server import RosbridgeServer
 
 HZ = 30.0
 PICTURES = 60

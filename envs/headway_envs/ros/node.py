@@ -244,7 +244,7 @@ class Node:
             self._judged(taken, self.judge.judge(taken, pictures))
             return
         job = self._helpers.submit(self.judge.judge, taken, pictures)
-        job.add_done_callback(lambda done: self._judged(taken, done.result()))
+        job.add_done_callback(lambda done: None if done.cancelled() else self._judged(taken, done.result()))
 
     def _judged(self, taken: ViewTaken, made: Judgement) -> None:
         event = ViewJudged(self._clock(), taken.time, made.reading, made.command, made.fault, made.damaged)

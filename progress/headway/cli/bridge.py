@@ -121,7 +121,7 @@ def recorded(node: "Node", record: Record, tell: Callable[[str, str], None]) -> 
     if record.path is None:
         yield
         return
-    from headway_envs.ros.recording import Recorder
+    from headway_envs.ros.recording.recorder import Recorder
 
     recorder = Recorder(
         record.path,
@@ -183,12 +183,12 @@ def _judge(config: "BridgeConfig", pilot: "Pilot | None", device: str) -> "Judge
 
 def _transport(config: "BridgeConfig", graph: str) -> "Transport":
     if graph == "ros1":
-        from headway_envs.ros.ros1 import RosGraph
+        from headway_envs.ros.ros1.graph import RosGraph
 
         return RosGraph()
     if graph != "rosbridge":
         raise InvalidValue(f"--graph must be rosbridge or ros1, got {graph!r}")
-    from headway_envs.ros.rosbridge import RosbridgeTransport
+    from headway_envs.ros.rosbridge.client import RosbridgeTransport
 
     link = config.link
     return RosbridgeTransport(link.url, ros_version=link.ros_version, token=link.token, backoff=link.backoff)
@@ -222,7 +222,7 @@ def _page(node: "Node", port: int, console: "object") -> Iterator[None]:
     if port < 0:
         yield
         return
-    from headway_envs.ros.page import Page
+    from headway_envs.ros.operator.page import Page
 
     page = Page(node, port)
     node.observe(page)

@@ -17,7 +17,7 @@ from headway.files import replacing
 
 if TYPE_CHECKING:
     from headway_envs.ros.memory import Dialect
-    from headway_envs.ros.sim_arm import SimArm, Status
+    from headway_envs.ros.sim.arm import SimArm, Status
     from headway_envs.ros.transport import Transport
 
 BAR = 16
@@ -74,9 +74,9 @@ def bridge_sim(
         write_config: write the node's configuration for this arm: topics, joints, limits
     """
     try:
-        from headway_envs.ros.server import RosbridgeServer
-        from headway_envs.ros.sim_arm import SimArm
-        from headway_envs.ros.sim_options import SimOptions
+        from headway_envs.ros.rosbridge.server import RosbridgeServer
+        from headway_envs.ros.sim.arm import SimArm
+        from headway_envs.ros.sim.options import SimOptions
     except ImportError as error:
         raise Unsupported(
             f"the bridge needs the extra ros: pip install 'headway[ros]' ({error.name} is missing)"
@@ -127,7 +127,7 @@ def _participants(graph: str, dialect: "Dialect") -> "tuple[Transport, Transport
     if graph == "ros1":
         if dialect != "ros1":
             raise InvalidValue("a ROS 1 graph is served in ROS 1's dialect; leave --dialect out")
-        from headway_envs.ros.ros1 import RosGraph
+        from headway_envs.ros.ros1.graph import RosGraph
 
         return RosGraph(node_name="sim_arm"), RosGraph(node_name="rosbridge_websocket")
     from headway_envs.ros.memory import Bus
@@ -138,7 +138,7 @@ def _participants(graph: str, dialect: "Dialect") -> "tuple[Transport, Transport
 
 def _introduction(arm: "SimArm", url: str, dialect: str) -> list[str]:
     """What is there, one thing a line."""
-    from headway_envs.ros.sim_options import CLOCK, JOINTS, PRESS, PROGRESS, RESET, STOP, SUCCESS, TASK, image_topic
+    from headway_envs.ros.sim.options import CLOCK, JOINTS, PRESS, PROGRESS, RESET, STOP, SUCCESS, TASK, image_topic
 
     options, names = arm.options, arm.world.simulator.robot.action_names
     pace = "in lock-step" if options.lock_step else "in real time"
@@ -168,7 +168,7 @@ def _tell_next(arm: "SimArm", url: str, path: Path | None) -> None:
         )
         return
     from headway_envs.ros.config import to_yaml
-    from headway_envs.ros.sim_options import bridge_config
+    from headway_envs.ros.sim.options import bridge_config
 
     config = bridge_config(arm.world.simulator.robot, arm.options, arm.world.instruction, url)
     _write(path, to_yaml(config))

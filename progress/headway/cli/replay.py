@@ -10,8 +10,8 @@ from headway.cli.options import check_device
 from headway.errors import InvalidValue, Unsupported
 
 if TYPE_CHECKING:
-    from headway_envs.ros.records import Header
-    from headway_envs.ros.replay import Outcome
+    from headway_envs.ros.recording.records import Header
+    from headway_envs.ros.recording.replay import Outcome
 
 SHOWN = 300
 
@@ -38,8 +38,8 @@ def replay(
     try:
         import rosbags.highlevel  # noqa: F401
 
-        from headway_envs.ros.replay import recording_header
-        from headway_envs.ros.replay import replay as live_again
+        from headway_envs.ros.recording.replay import recording_header
+        from headway_envs.ros.recording.replay import replay as live_again
     except ModuleNotFoundError as error:
         raise Unsupported(f"replaying needs {error.name}: pip install 'headway[ros]'") from error
     import torch
@@ -94,7 +94,7 @@ def _show(file: Path, header: "Header", outcome: "Outcome") -> None:
 
 def _show_versions(header: "Header", outcome: "Outcome") -> None:
     """What may be the reason where something differs."""
-    from headway_envs.ros.recording import versions
+    from headway_envs.ros.recording.recorder import versions
 
     now = versions()
     others = [

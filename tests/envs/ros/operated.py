@@ -16,7 +16,7 @@ from headway_envs.ros.config import Arm, BridgeConfig
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
-from headway_envs.ros.page import Page
+from headway_envs.ros.operator.page import Page
 
 CAMERA = "/camera/image_raw/compressed"
 PERIOD = 0.04

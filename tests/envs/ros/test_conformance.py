@@ -13,9 +13,9 @@ import pytest
 from websockets.sync.client import connect
 
 from headway_envs.ros.memory import Bus
-from headway_envs.ros.server import RosbridgeServer
+from headway_envs.ros.rosbridge.server import RosbridgeServer
+from headway_envs.ros.rosbridge.wire import Reader
 from headway_envs.ros.transport import ServiceFailed
-from headway_envs.ros.wire import Reader
 
 HERE = Path(__file__).parent
 REQUIRED = os.environ.get("HEADWAY_REQUIRE_ROS") == "1"

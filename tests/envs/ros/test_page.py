@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from headway.errors import InvalidValue, OutputError
 from headway_envs.ros import messages
-from headway_envs.ros.page import Page
-from headway_envs.ros.page_board import MOST_POINTS, Curve
-from headway_envs.ros.page_pictures import Pictures, to_jpeg
+from headway_envs.ros.operator.board import MOST_POINTS, Curve
+from headway_envs.ros.operator.page import Page
+from headway_envs.ros.operator.pictures import Pictures, to_jpeg
 
 Operated = runpy.run_path(str(Path(__file__).with_name("operated.py")))["Operated"]
 COMPRESSED, RAW = "sensor_msgs/CompressedImage", "sensor_msgs/Image"

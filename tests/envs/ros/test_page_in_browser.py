@@ -185,7 +185,7 @@ def test_a_node_that_hangs_is_unmistakable_and_comes_back(operated, visit):
     live(page)
     world.hung.go.clear()
     says(page, "banner", "THE NODE HANGS")
-    assert page.is_visible("#banner")
+    page.wait_for_selector("#banner", state="visible")
     assert page.is_disabled("#reset")
     page.keyboard.press(" ")
     says(page, "answer", "NOT STOPPED: the node does not answer. Use the emergency stop.")

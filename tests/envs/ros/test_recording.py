@@ -21,7 +21,6 @@ from headway.estimator import Reading
 from headway.specs import make_estimator
 from headway_datasets.bag_files import Bag
 from headway_envs.ros import messages
-from headway_envs.ros import recording as recording_module
 from headway_envs.ros.config import Arm, BridgeConfig
 from headway_envs.ros.events import (
     Answered,
@@ -39,11 +38,12 @@ from headway_envs.ros.events import (
     ViewJudged,
     ViewTaken,
 )
-from headway_envs.ros.mcap import McapLog
 from headway_envs.ros.messages import MessageError
-from headway_envs.ros.recording import Recorder
-from headway_envs.ros.records import END, EVENTS, LOG, RECORDING, as_json, read_header, read_line, write_line
-from headway_envs.ros.typed import Types
+from headway_envs.ros.recording import recorder as recording_module
+from headway_envs.ros.recording.mcap import McapLog
+from headway_envs.ros.recording.recorder import Recorder
+from headway_envs.ros.recording.records import END, EVENTS, LOG, RECORDING, as_json, read_header, read_line, write_line
+from headway_envs.ros.recording.typed import Types
 
 CAMERA = "/camera/image_raw/compressed"
 WALL = 1_700_000_000.25
@@ -359,7 +359,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from headway_envs.ros.config import BridgeConfig
 from headway_envs.ros.events import Ticked
-from headway_envs.ros.recording import Recorder
+from headway_envs.ros.recording.recorder import Recorder
 
 def recorder(name):
     estimator = SimpleNamespace(name="constant", fingerprint="1")

@@ -27,8 +27,8 @@ from headway_envs.ros.config import Arm, BridgeConfig, Topics
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
-from headway_envs.ros.recording import Recorder
-from headway_envs.ros.replay import replay
+from headway_envs.ros.recording.recorder import Recorder
+from headway_envs.ros.recording.replay import replay
 
 KIND = "sensor_msgs/CompressedImage"
 FRONT, HAND = "/camera/image_raw/compressed", "/hand/image_raw/compressed"
@@ -304,7 +304,7 @@ def test_an_event_that_is_missing_is_found(recorded, tmp_path):
 
 
 def test_what_is_incomplete_is_never_called_identical(tmp_path, arm_config, monkeypatch):
-    monkeypatch.setattr("headway_envs.ros.recording.PICTURES_WAITING", 1)
+    monkeypatch.setattr("headway_envs.ros.recording.recorder.PICTURES_WAITING", 1)
     world = World(tmp_path / "run.mcap", arm_config, Brightness())
     # the disk hangs while pictures come
     with world.recorder._lock:

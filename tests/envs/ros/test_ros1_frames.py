@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import headway_envs.ros.ros1_sidecar as sidecar
+import headway_envs.ros.ros1.sidecar as sidecar
 from headway.errors import InvalidValue, Unsupported
-from headway_envs.ros.ros1 import RosGraph
-from headway_envs.ros.ros1_sidecar.frames import LENGTHS, FrameError, Mailbox, encode, receive
-from headway_envs.ros.ros1_sidecar.master import Master, MasterError
+from headway_envs.ros.ros1.graph import RosGraph
+from headway_envs.ros.ros1.sidecar.frames import LENGTHS, FrameError, Mailbox, encode, receive
+from headway_envs.ros.ros1.sidecar.master import Master, MasterError
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),

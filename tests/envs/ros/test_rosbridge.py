@@ -12,8 +12,8 @@ import pytest
 
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.messages import MessageError
-from headway_envs.ros.rosbridge import RosbridgeTransport
-from headway_envs.ros.server import RosbridgeServer
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.rosbridge.server import RosbridgeServer
 from headway_envs.ros.transport import ServiceFailed, TransportError
 
 _PROXY = runpy.run_path(str(Path(__file__).with_name("proxy.py")))

@@ -21,8 +21,8 @@ from headway_envs.ros.joints import read_joints, read_velocities
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
-from headway_envs.ros.sim_arm import SimArm
-from headway_envs.ros.sim_options import SimOptions, bridge_config
+from headway_envs.ros.sim.arm import SimArm
+from headway_envs.ros.sim.options import SimOptions, bridge_config
 
 COMMAND, ESTOP = "/progress_node/command", "/progress_node/estop"
 JPEG = "/camera/front/image_raw/compressed"
@@ -481,8 +481,8 @@ def _until(condition, seconds=20):
 
 @pytest.mark.parametrize("dialect", ["ros1", "ros2"])
 def test_behind_rosbridge_a_commander_that_is_cut_off_leaves_an_arm_at_rest(dialect, can_draw):
-    from headway_envs.ros.rosbridge import RosbridgeTransport
-    from headway_envs.ros.server import RosbridgeServer
+    from headway_envs.ros.rosbridge.client import RosbridgeTransport
+    from headway_envs.ros.rosbridge.server import RosbridgeServer
 
     bus = Bus(dialect=dialect)
     arm = SimArm("lift", bus.connect("arm"), SimOptions(width=640, height=480))

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway_envs.ros import cbor
-from headway_envs.ros.errors import WireError
-from headway_envs.ros.fragments import MAX_MESSAGES, Fragments, split
 from headway_envs.ros.messages import from_wire
-from headway_envs.ros.wire import MAX_PARTS, Reader, decode, decode_png, encode_json, encode_png
+from headway_envs.ros.rosbridge import cbor
+from headway_envs.ros.rosbridge.errors import WireError
+from headway_envs.ros.rosbridge.fragments import MAX_MESSAGES, Fragments, split
+from headway_envs.ros.rosbridge.wire import MAX_PARTS, Reader, decode, decode_png, encode_json, encode_png
 
 # recorded from a genuine server
 JOINTS = (

@@ -18,8 +18,8 @@ from headway_envs.ros.config import Arm, BridgeConfig, Link
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
-from headway_envs.ros.rosbridge import RosbridgeTransport
-from headway_envs.ros.server import RosbridgeServer
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.rosbridge.server import RosbridgeServer
 
 if not os.environ.get("HEADWAY_LIVE"):
     collect_ignore_glob = ["test_*.py"]

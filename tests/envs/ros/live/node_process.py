@@ -12,7 +12,7 @@ from headway.estimator import Needs, Reading
 from headway_envs.ros.config import Arm, BridgeConfig, Link
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.node import Node
-from headway_envs.ros.rosbridge import RosbridgeTransport
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
 
 
 class Both:

@@ -14,8 +14,8 @@ import pytest
 from headway_envs.ros.config import BridgeConfig, Link, Topics
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.node import Node
-from headway_envs.ros.rosbridge import RosbridgeTransport
-from headway_envs.ros.sim_options import image_topic
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.sim.options import image_topic
 
 WATCHDOG = 0.2
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from headway.errors import Unsupported
-from headway_envs.ros.ros1 import RosGraph
-from headway_envs.ros.ros1_process import check_ros1
+from headway_envs.ros.ros1.graph import RosGraph
+from headway_envs.ros.ros1.process import check_ros1
 
 if not os.environ.get("HEADWAY_LIVE"):
     collect_ignore_glob = ["test_*.py"]

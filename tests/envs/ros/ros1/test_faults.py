@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from headway_envs.ros.messages import boolean, float64_array, string
-from headway_envs.ros.ros1 import RosGraph
+from headway_envs.ros.ros1.graph import RosGraph
 from headway_envs.ros.transport import ServiceFailed
 
 pytestmark = pytest.mark.ros1
@@ -222,7 +222,7 @@ def send_large(peer, number, until):
 
 PARENT = """
 import sys; sys.path[:0] = sys.argv[2:]
-from headway_envs.ros.ros1 import RosGraph
+from headway_envs.ros.ros1.graph import RosGraph
 import time
 graph = RosGraph(sys.argv[1], "parent")
 graph.subscribe("/peer/image", "sensor_msgs/Image", lambda a: print(a.message["data"][0], flush=True))

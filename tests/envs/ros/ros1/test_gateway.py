@@ -3,8 +3,8 @@
 import pytest
 
 from headway_envs.ros.messages import boolean, float64_array
-from headway_envs.ros.rosbridge import RosbridgeTransport
-from headway_envs.ros.server import RosbridgeServer
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.rosbridge.server import RosbridgeServer
 from headway_envs.ros.transport import ServiceFailed
 
 pytestmark = pytest.mark.ros1

@@ -10,8 +10,8 @@ from headway.estimator import Needs, Reading
 from headway_envs.ros.config import Arm, BridgeConfig, Topics
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.node import Node
-from headway_envs.ros.rosbridge import RosbridgeTransport
-from headway_envs.ros.server import RosbridgeServer
+from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.rosbridge.server import RosbridgeServer
 
 pytestmark = pytest.mark.ros1
 RESTS = 0.01

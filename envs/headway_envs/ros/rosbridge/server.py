@@ -14,10 +14,10 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from headway.errors import OutputError, Unsupported
-from headway_envs.ros.doors import Door, is_loopback
 from headway_envs.ros.memory import Dialect
-from headway_envs.ros.routes import Routes
-from headway_envs.ros.server_clients import Client
+from headway_envs.ros.rosbridge.doors import Door, is_loopback
+from headway_envs.ros.rosbridge.routes import Routes
+from headway_envs.ros.rosbridge.server_clients import Client
 from headway_envs.ros.transport import Transport
 
 try:

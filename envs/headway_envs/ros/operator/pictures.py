@@ -8,7 +8,7 @@ import cv2
 from headway_datasets.ros_images.decoding import FrameError, decode
 from headway_datasets.ros_images.frame_errors import DEFAULT_LIMITS, check_size
 from headway_datasets.ros_images.picture_header import read_header
-from headway_envs.ros.page_board import Board
+from headway_envs.ros.operator.board import Board
 from headway_envs.ros.transport import Message
 
 QUALITY = 80

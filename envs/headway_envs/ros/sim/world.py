@@ -1,7 +1,7 @@
 """The scene that the simulated arm stands in: what the robot senses of itself, and the truth."""
 
 from headway.episodes import Array
-from headway_envs.ros.sim_options import SimOptions
+from headway_envs.ros.sim.options import SimOptions
 from headway_envs.simulator import Simulator
 from headway_envs.tasks import find_task
 from headway_envs.tasks.base import progress

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from headway_envs.ros.ros1_sidecar.frames import DEPTH, Mailbox
+from headway_envs.ros.ros1.sidecar.frames import DEPTH, Mailbox
 from headway_envs.ros.transport import Arrival
 
 _LOG = logging.getLogger("headway.ros")

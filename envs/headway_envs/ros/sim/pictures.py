@@ -11,7 +11,7 @@ import numpy as np
 from headway.episodes import Array
 from headway_envs.rendering import FrameRenderer, mujoco
 from headway_envs.ros.messages import compressed_image, image
-from headway_envs.ros.sim_options import SimOptions, image_topic
+from headway_envs.ros.sim.options import SimOptions, image_topic
 from headway_envs.ros.transport import Message
 
 Publish = Callable[[str, Message], None]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway_envs.ros.errors import WireError
+from headway_envs.ros.rosbridge.errors import WireError
 
 MAX_PIECES = 100_000
 MAX_NAME = 200

@@ -1,4 +1,4 @@
-"""The process that runs `ros1_sidecar`, from its start to its end; `ros1.py` starts another one after it."""
+"""The process that runs `sidecar`, from its start to its end; `ros1.py` starts another one after it."""
 
 import contextlib
 import fcntl
@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlparse
 
 from headway.errors import Unsupported
-from headway_envs.ros.ros1_sidecar.frames import DEPTH, FrameError, Mailbox, encode, receive, send
+from headway_envs.ros.ros1.sidecar.frames import DEPTH, FrameError, Mailbox, encode, receive, send
 
-SCRIPT = Path(__file__).with_name("ros1_sidecar")
+SCRIPT = Path(__file__).with_name("sidecar")
 PING = 0.25
 """Seconds between questions whether it lives."""
 STARTING = 20.0

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from headway_envs.ros.messages import boolean, outcome
-from headway_envs.ros.sim_options import PRESS
+from headway_envs.ros.sim.options import PRESS
 from headway_envs.ros.transport import Message, Transport
 
 HERTZ = 10.0

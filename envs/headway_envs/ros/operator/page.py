@@ -20,11 +20,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from headway.local_page import HOST, Handler, asset, fixed, listen, origins_of, own_pages_only, script
 from headway_datasets.ros_images.decoding import FrameError
 from headway_envs.ros.core import SERVICES
-from headway_envs.ros.doors import Door
 from headway_envs.ros.events import Effect, Event
 from headway_envs.ros.node import Node
-from headway_envs.ros.page_board import Board, Seen
-from headway_envs.ros.page_pictures import Pictures
+from headway_envs.ros.operator.board import Board, Seen
+from headway_envs.ros.operator.pictures import Pictures
+from headway_envs.ros.rosbridge.doors import Door
 from headway_envs.ros.transport import Message
 
 PACKAGE = "headway_envs.ros"

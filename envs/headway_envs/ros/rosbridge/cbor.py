@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from headway.errors import Unsupported
-from headway_envs.ros.errors import WireError
+from headway_envs.ros.rosbridge.errors import WireError
 
 try:
     import cbor2

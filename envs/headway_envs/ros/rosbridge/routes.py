@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import HeadwayError
-from headway_envs.ros.errors import WireError
-from headway_envs.ros.fields import arguments, filled
 from headway_envs.ros.memory import Dialect
 from headway_envs.ros.messages import from_wire, to_wire, two_part
-from headway_envs.ros.outgoing import Outgoing, Queue, nulled
-from headway_envs.ros.rosapi import GONE, Graph, Rosapi
+from headway_envs.ros.rosbridge.errors import WireError
+from headway_envs.ros.rosbridge.fields import arguments, filled
+from headway_envs.ros.rosbridge.outgoing import Outgoing, Queue, nulled
+from headway_envs.ros.rosbridge.rosapi import GONE, Graph, Rosapi
 from headway_envs.ros.transport import Arrival, Message, ServiceFailed, Transport
 
 if TYPE_CHECKING:
-    from headway_envs.ros.server_clients import Client
+    from headway_envs.ros.rosbridge.server_clients import Client
 
 _KIND = {"ros1": re.compile(r"\w+/\w+"), "ros2": re.compile(r"\w+/(\w+/)?\w+")}
 _INTAKE = 100

@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from headway_envs.ros import cbor
-from headway_envs.ros.errors import WireError
-from headway_envs.ros.fragments import Fragments
+from headway_envs.ros.rosbridge import cbor
+from headway_envs.ros.rosbridge.errors import WireError
+from headway_envs.ros.rosbridge.fragments import Fragments
 
 __all__ = ["MAX_SIZE", "Reader", "WireError", "decode", "decode_png", "encode_json", "encode_png"]
 

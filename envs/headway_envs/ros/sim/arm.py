@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from headway_envs.ros.memory import Participant
 from headway_envs.ros.messages import boolean, float32, joint_state, outcome, string, to_stamp
-from headway_envs.ros.sim_control import Controller
-from headway_envs.ros.sim_estop import EstopBox
-from headway_envs.ros.sim_options import CLOCK, JOINTS, PROGRESS, RESET, STOP, SUCCESS, TASK, SimOptions, image_topic
-from headway_envs.ros.sim_pictures import Darkroom, Photographer, Scene
-from headway_envs.ros.sim_world import World
+from headway_envs.ros.sim.control import Controller
+from headway_envs.ros.sim.estop import EstopBox
+from headway_envs.ros.sim.options import CLOCK, JOINTS, PROGRESS, RESET, STOP, SUCCESS, TASK, SimOptions, image_topic
+from headway_envs.ros.sim.pictures import Darkroom, Photographer, Scene
+from headway_envs.ros.sim.world import World
 from headway_envs.ros.transport import Message, Transport
 
 BEGINNING = 1.0

@@ -36,12 +36,12 @@ from headway.estimator import Estimator
 from headway.files import output_error
 from headway_envs.ros.config import BridgeConfig, to_yaml
 from headway_envs.ros.events import Effect, Event, JointsArrived, Published, ViewTaken
-from headway_envs.ros.mcap import McapLog
 from headway_envs.ros.messages import MessageError
 from headway_envs.ros.node import TOPICS
-from headway_envs.ros.records import END, EVENTS, LOG, RECORDING, Header, as_json, write_line
+from headway_envs.ros.recording.mcap import McapLog
+from headway_envs.ros.recording.records import END, EVENTS, LOG, RECORDING, Header, as_json, write_line
+from headway_envs.ros.recording.typed import Types, three_part
 from headway_envs.ros.transport import Message
-from headway_envs.ros.typed import Types, three_part
 
 TEXT = "std_msgs/String"
 PICTURES_WAITING = 64 << 20

@@ -6,8 +6,8 @@ pass unchecked.
 
 from typing import Any
 
-from headway_envs.ros.errors import WireError
 from headway_envs.ros.memory import Dialect
+from headway_envs.ros.rosbridge.errors import WireError
 from headway_envs.ros.transport import Message
 
 Field = Any

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable
 
-from headway_envs.ros.ros1_process import PING, Process
+from headway_envs.ros.ros1.process import PING, Process
 
 _TAKEN = "new node registered with same name"
 """What rospy says when the master has told it to go because another node has its name."""

@@ -10,14 +10,14 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from headway.errors import HeadwayError
-from headway_envs.ros.errors import WireError
-from headway_envs.ros.fragments import split
 from headway_envs.ros.memory import slashed
-from headway_envs.ros.outgoing import Outgoing, Queue
-from headway_envs.ros.wire import Frame, Reader, encode_json
+from headway_envs.ros.rosbridge.errors import WireError
+from headway_envs.ros.rosbridge.fragments import split
+from headway_envs.ros.rosbridge.outgoing import Outgoing, Queue
+from headway_envs.ros.rosbridge.wire import Frame, Reader, encode_json
 
 if TYPE_CHECKING:
-    from headway_envs.ros.server import RosbridgeServer
+    from headway_envs.ros.rosbridge.server import RosbridgeServer
 
 DEPTH = 100
 """Messages that wait where a client did not say; small ones only, see Queue."""

@@ -1,6 +1,6 @@
 """A ROS 1 graph, through a process of the Python that has rospy.
 
-rospy lives in the Python of the operating system, not in ours. So `ros1_sidecar` runs there as the node, and talks to
+rospy lives in the Python of the operating system, not in ours. So `sidecar` runs there as the node, and talks to
 us by pipes. It is started again whenever it ends: killed, hung, or because the master has gone, of which rospy itself
 would never tell. What was declared is declared anew then.
 """
@@ -20,11 +20,11 @@ from typing import Any
 from headway.errors import InvalidValue
 from headway_envs.ros.memory import slashed
 from headway_envs.ros.messages import two_part
-from headway_envs.ros.ros1_keeper import Keeper
-from headway_envs.ros.ros1_process import Process, check_ros1
-from headway_envs.ros.ros1_sidecar.frames import FrameError, encode
-from headway_envs.ros.ros1_sidecar.master import Master, MasterError
-from headway_envs.ros.ros1_streams import Streams
+from headway_envs.ros.ros1.keeper import Keeper
+from headway_envs.ros.ros1.process import Process, check_ros1
+from headway_envs.ros.ros1.sidecar.frames import FrameError, encode
+from headway_envs.ros.ros1.sidecar.master import Master, MasterError
+from headway_envs.ros.ros1.streams import Streams
 from headway_envs.ros.transport import Arrival, Message, ServiceFailed, TransportError
 
 _LOG = logging.getLogger("headway.ros")

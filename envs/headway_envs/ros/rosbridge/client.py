@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from headway.errors import HeadwayError
-from headway_envs.ros.errors import WireError
-from headway_envs.ros.links import Link
 from headway_envs.ros.memory import Dialect, copied, slashed
 from headway_envs.ros.messages import from_wire, to_wire, two_part
+from headway_envs.ros.rosbridge.errors import WireError
+from headway_envs.ros.rosbridge.links import Link
+from headway_envs.ros.rosbridge.wire import MAX_SIZE, Frame, Reader, encode_json
 from headway_envs.ros.transport import Arrival, Message, ServiceFailed, TransportError
-from headway_envs.ros.wire import MAX_SIZE, Frame, Reader, encode_json
 
 _LOG = logging.getLogger("headway.ros")
 _VERSION = "/rosapi/get_ros_version"

@@ -20,10 +20,10 @@ from headway_envs.ros.core import Core
 from headway_envs.ros.events import Effect, ImageArrived, Published, ViewJudged, ViewTaken
 from headway_envs.ros.judge import Judge, Judgement
 from headway_envs.ros.messages import MessageError
-from headway_envs.ros.recording import place_of
-from headway_envs.ros.records import END, EVENTS, RECORDING, Header, Line, as_json, read_header, read_line
+from headway_envs.ros.recording.recorder import place_of
+from headway_envs.ros.recording.records import END, EVENTS, RECORDING, Header, Line, as_json, read_header, read_line
+from headway_envs.ros.recording.typed import Types
 from headway_envs.ros.transport import Message
-from headway_envs.ros.typed import Types
 
 SUFFIX = ".mcap"
 DIGESTS = 1000

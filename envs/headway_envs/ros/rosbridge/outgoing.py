@@ -5,12 +5,12 @@ from collections import deque
 from functools import cached_property
 from typing import Any
 
-from headway_envs.ros import cbor
-from headway_envs.ros.errors import WireError
 from headway_envs.ros.memory import Dialect
 from headway_envs.ros.messages import to_ros1, to_wire
+from headway_envs.ros.rosbridge import cbor
+from headway_envs.ros.rosbridge.errors import WireError
+from headway_envs.ros.rosbridge.wire import encode_json, encode_png
 from headway_envs.ros.transport import Message
-from headway_envs.ros.wire import encode_json, encode_png
 
 QUEUE_BYTES = 256 << 10
 """What a queue may hold beside its newest message."""

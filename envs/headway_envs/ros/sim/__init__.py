@@ -1,0 +1,1 @@
+"""A simulated arm that joins a graph like any other: `arm.py`."""
