@@ -1,6 +1,7 @@
 """A toy task that trains in seconds: a square goes right along the top, then down along the right edge."""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ import torch
 from headway.episodes import ArrayFrames, Episode, Stage, Truth
 
 torch.set_num_threads(1)
+# whoever runs the tests in the background has them ignore Ctrl-C, and so would every command that they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # how long an example takes tells of the machine, and of what else runs on it
 hypothesis.settings.register_profile("headway", deadline=None)
 hypothesis.settings.load_profile("headway")

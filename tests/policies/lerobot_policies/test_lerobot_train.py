@@ -146,7 +146,7 @@ def test_a_table_and_lerobots_weighting_together_are_refused(out):
 
 def test_the_table_of_another_dataset_is_refused(out, episodes):
     frames = sum(len(episode) for episode in episodes)
-    assert f"short.parquet has 7 rows and the dataset {frames} frames" in refusals(out)["short"]
+    assert f"short.parquet belongs to another dataset: it lacks {frames - 7} of its frames" in refusals(out)["short"]
 
 
 @pytest.mark.parametrize("name", ["act-rabc", "diffusion-rabc"])

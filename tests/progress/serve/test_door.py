@@ -114,7 +114,8 @@ def test_what_is_too_much_of_a_body_is_not_kept(serve):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert refused.status_code == 413
-    assert peak < 2_200_000
+    # the limit twice, and what a server needs; all of the body would be 2.9 million
+    assert peak < 2_500_000
 
 
 def test_a_body_of_terabytes_is_refused_by_its_announcement(served):
