@@ -231,6 +231,8 @@ class BridgeConfig:
             raise InvalidValue(f"gamma must lie above 0 and up to 1, got {self.gamma}")
         if not self.arm.dry_run and not self.arm.joints:
             raise InvalidValue("an arm that may move needs arm.joints, the names of its joints in the policy's order")
+        if not self.arm.dry_run and not self.topics.joints:
+            raise InvalidValue("an arm that may move needs topics.joints, where its joints say where they are")
 
 
 def to_yaml(config: BridgeConfig) -> str:

@@ -13,6 +13,7 @@ Whatever leaves RUNNING takes the permission to move away, and only a call of en
 """
 
 from collections import Counter
+from dataclasses import replace
 
 from headway_envs.ros.config import BridgeConfig
 from headway_envs.ros.events import (
@@ -62,6 +63,8 @@ class Core:
         self._link = False
         self._failed = False
         self._begin = True
+        self._anew = False
+        self._void = False
         self._pending: tuple[ViewTaken, View] | None = None
         self._first: float | None = None
         self._taken_at = float("-inf")
@@ -81,14 +84,14 @@ class Core:
                 self._hear(self.config.topics.cameras[event.camera], event.time)
                 self.views.see(event)
                 if self.views.restarted:
-                    self._restart("the stamps jumped")
+                    self._restart("the stamps jumped", event.time)
             case JointsArrived():
                 self._hear(self.config.topics.joints, event.time)
                 self.views.feel(event)
             case TaskTold():
                 if event.text != self.task:
                     self.task = event.text
-                    self._restart("the task changed")
+                    self._restart("the task changed", event.time)
             case EstopSpoke():
                 self.estop.hear(event.pressed, event.time)
                 if event.pressed:
@@ -116,8 +119,10 @@ class Core:
             self._first = source.taken
             self.readings.begin()
         pictures = {camera: picture.number for camera, picture in view.pictures.items()}
-        taken = ViewTaken(now, pictures, view.state, source.taken - self._first, self.task, self._begin)
-        self._begin, self._taken_at, self._pending = False, now, (taken, view)
+        seconds = source.taken - self._first
+        taken = ViewTaken(now, pictures, view.state, seconds, self.task, self._begin, self._anew)
+        self._begin = self._anew = False
+        self._taken_at, self._pending = now, (taken, view)
         return taken
 
     def wanted(self) -> set[int]:
@@ -133,9 +138,13 @@ class Core:
             self._heard = dict.fromkeys(self._topics(), event.time)
             if self.state == "INIT":
                 self._enter("WAITING", "", event.time)
+            elif self.state == "STOPPED" and not self.config.arm.dry_run:
+                # whoever was asked to stop it while there was no connection has not heard of it
+                self._out.all.append(ArmStopAsked(self.reason))
         elif self.state != "INIT":
             self.views.forget()
             self.readings.gap()
+            self._void = self._pending is not None
             self._stop("connection lost", event.time)
 
     def _on_judged(self, event: ViewJudged) -> None:
@@ -144,6 +153,9 @@ class Core:
         taken, view = self._pending
         self._pending, self._judged = None, view
         source = view.source
+        if self._void:
+            self._void = False
+            return
         if self._begin:
             # an episode has begun meanwhile: this belongs to the one before
             self.counts["of another episode"] += 1
@@ -158,7 +170,8 @@ class Core:
             self.readings.gap()
             self._degrade("too late", event.time)
             return
-        believed = self.readings.push(event.reading)
+        # by the pictures' time, whatever the model says of it
+        believed = self.readings.push(replace(event.reading, time=taken.seconds))
         if isinstance(believed, str):
             self.counts[believed] += 1
             self._degrade(believed, event.time)
@@ -198,9 +211,10 @@ class Core:
         if self._link:
             self._resubscribe(now)
         reason = self.trouble(now)
-        if reason and self.state in ("RUNNING", "DEGRADED"):
+        if reason:
             self.readings.gap()
-            self._degrade(reason, now)
+            if self.state in ("RUNNING", "DEGRADED"):
+                self._degrade(reason, now)
         if self.permission.given and not self.estop.alive(now):
             self._withdraw("the e-stop fell silent", now)
         self.reporter.tick(self._out, self, now)
@@ -232,12 +246,11 @@ class Core:
             if self.state == "STOPPED":
                 self._failed = False
                 self._enter("WAITING" if self._link else "INIT", "", now)
-                self._restart("start was called")
+                self._restart("start was called", now)
         elif event.service == "reset":
             if not self.estop.clear():
                 return "the e-stop is still pressed"
-            self._withdraw("reset was called", now)
-            self._restart("reset was called")
+            self._restart("reset was called", now)
             if self.state == "STOPPED":
                 self._failed = False
                 self._enter("WAITING" if self._link else "INIT", "", now)
@@ -247,7 +260,9 @@ class Core:
                 return ""
             if self.readings.success:
                 return "the task is done; call reset first"
-            return self.permission.ask(self.state == "RUNNING", now)
+            refused = self.permission.ask(self.state == "RUNNING", now)
+            self._anew = self._anew or not refused
+            return refused
         return ""
 
     # ---- states ----
@@ -281,8 +296,10 @@ class Core:
             self._out.all.append(ArmStopAsked(reason))
             self._out.log("warning", f"motion off: {reason}")
 
-    def _restart(self, reason: str) -> None:
-        """Another episode begins with the next view."""
+    def _restart(self, reason: str, now: float) -> None:
+        """Another episode begins with the next view; whether the arm may move in it a person has to say."""
+        self._withdraw(reason, now)
+        self.reporter.valid(self._out, False)
         self._begin = True
         self._judged = None
         self.views.begin()

@@ -83,6 +83,7 @@ class ViewTaken:
         seconds: since the episode's first view, by the pictures' stamps.
         task: the instruction.
         restart: whether a new episode begins with it.
+        anew: whether motion was enabled since the last view, so that what the policy had planned is of no use.
     """
 
     time: float
@@ -91,6 +92,7 @@ class ViewTaken:
     seconds: float
     task: str
     restart: bool
+    anew: bool = False
 
 
 @dataclass(frozen=True)

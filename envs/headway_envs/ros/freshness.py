@@ -4,15 +4,14 @@ A socket that is open proves nothing (a hung bridge keeps it open), a stamp prov
 a new stamp does not make a new picture (a camera driver that hangs repeats its last one). So all three are looked at.
 """
 
-from collections import deque
 from dataclasses import dataclass
 
 from headway_envs.ros.config import Limits
 from headway_envs.ros.events import ImageArrived
 
 NANOSECONDS = 1_000_000_000
-OFFSETS_KEPT = 10.0
-"""Seconds over which the least delay between stamp and arrival is looked for."""
+DRIFT = 1e-3
+"""Seconds a second by which two clocks may drift apart; quartz keeps to a tenth of it."""
 SETTLING = 10
 """Pictures until the offset of the clocks is taken as known."""
 
@@ -36,28 +35,28 @@ class Fresh:
 
 
 class ClockOffset:
-    """How far the node's clock is ahead of the stamps', at most: the least of (arrival - stamp) lately.
+    """How far the node's clock is ahead of the stamps', at most: the least of (arrival - stamp).
 
-    Delays only ever add to it, so the least is the nearest (as in NTP's clock filter, RFC 5905 section 10).
+    Delays only ever add to it, so the least is the nearest (as in NTP's clock filter, RFC 5905 section 10). It is never
+    forgotten, only raised as fast as clocks drift apart: a link that is slightly too slow holds pictures up by a little
+    more each time, and what were to follow that would call any delay fresh.
     """
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, float]] = deque()
+        self._least: tuple[float, float] | None = None
         self._count = 0
 
     def push(self, arrived: float, stamp: float) -> None:
         offset = arrived - stamp
-        while self._seen and self._seen[-1][1] >= offset:
-            self._seen.pop()
-        self._seen.append((arrived, offset))
-        while self._seen[0][0] < arrived - OFFSETS_KEPT:
-            self._seen.popleft()
+        if self._least is not None:
+            offset = min(offset, self._least[1] + DRIFT * max(0.0, arrived - self._least[0]))
+        self._least = (arrived, offset)
         self._count += 1
 
     @property
     def seconds(self) -> float | None:
         """None before the first stamp."""
-        return self._seen[0][1] if self._seen else None
+        return None if self._least is None else self._least[1]
 
     @property
     def settled(self) -> bool:

@@ -67,10 +67,14 @@ class Judge:
             if taken.restart:
                 self._stream = None
             return Judgement(fault=f"picture: {error.reason}", damaged=True)
+        except Exception as error:  # noqa: BLE001 - a decoder that breaks down must not leave the node waiting for ever
+            return Judgement(fault=f"decoder: {type(error).__name__}: {' '.join(str(error).split())}")
         state = None if taken.state is None else np.asarray(taken.state, np.float32)
         try:
             if taken.restart or self._stream is None:
                 self._begin(taken.task)
+            elif taken.anew and self._pilot is not None:
+                self._pilot.begin()
             assert self._stream is not None
             reading = _plain(self._stream.push(frames, taken.seconds, state))
             command = None

@@ -181,6 +181,9 @@ class Participant:
             if self._bus.fits(publisher, subscription):
                 self._give(subscription, message)
 
+    def discard(self, topic: str) -> None:
+        """Nothing waits here: what is published has arrived."""
+
     def advertise_service(self, name: str, kind: str, answer: Callable[[Message], Message]) -> None:
         with self._bus.lock:
             self.answers[slashed(name)] = kind, answer

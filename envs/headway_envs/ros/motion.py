@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from headway_envs.ros.config import Arm, Limits
 
+ROUNDING = 1e-9
+
 
 class Refused(Exception):
     """A command that must not be sent; `reason` says why."""
@@ -22,10 +24,13 @@ def limited(command: Sequence[float], state: Sequence[float], arm: Arm) -> tuple
         state: (joint,), where the joints are.
         arm: the limits.
 
-    Raises Refused for a command of another length, or one that is not finite: that is a fault and not a large number.
+    Raises Refused for a command of another length, for one that is not finite (that is a fault and not a large number),
+    where it is not known where the joints are, and where both limits cannot hold.
     """
     if len(command) != arm.size:
         raise Refused(f"the command has {len(command)} values, the arm takes {arm.size}")
+    if len(state) != len(arm.joints):
+        raise Refused("where the joints are is not known")
     if not all(math.isfinite(value) for value in command):
         raise Refused("the command is not finite")
     within = list(command)
@@ -36,6 +41,10 @@ def limited(command: Sequence[float], state: Sequence[float], arm: Arm) -> tuple
         within = [max(value, low) for value, low in zip(within, arm.lower, strict=True)]
     if arm.upper:
         within = [min(value, high) for value, high in zip(within, arm.upper, strict=True)]
+    if arm.max_change is not None and any(
+        abs(wanted - now) > arm.max_change + ROUNDING for wanted, now in zip(within, state, strict=False)
+    ):
+        raise Refused("a joint is so far outside its limits that going back would be a jump")
     return tuple(within)
 
 

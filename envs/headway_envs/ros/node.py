@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import itertools
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -49,7 +50,9 @@ TOPICS = {
     "heartbeat": "std_msgs/Bool",
 }
 LATCHED = ("success", "valid", "state")
-STOP_TRIES = 5
+STOP_TRIES, STOP_PAUSE = 5, 0.2
+STOPPING = 5.0
+"""Tries, and seconds between them, to have the arm stop itself; seconds that the end of the node waits for it."""
 SERVICE_SECONDS = 2.0
 MOST_WAITING = 60
 """Pictures that may wait to be looked at by the core, which takes microseconds each; more means that it hangs."""
@@ -74,6 +77,9 @@ class _Waiting:
 
 class Node:
     """Progress beside an arm.
+
+    Attributes:
+        broken: why the node's thread has ended before its time, after the arm was stopped; empty while all is well.
 
     Args:
         config: how it is set up.
@@ -106,6 +112,7 @@ class Node:
         self._thread: threading.Thread | None = None
         self._helpers = ThreadPoolExecutor(3, "headway-bridge") if threads else None
         self._latest_stop: Future[None] | None = None
+        self.broken = ""
 
     # ---- life ----
 
@@ -121,13 +128,15 @@ class Node:
         """Leave the graph; an arm that may be moving is stopped first. Once more does nothing."""
         if self._ended.is_set():
             return
-        if self.core.state not in ("INIT", "STOPPED"):
-            self.ask("stop")
+        if self.core.state not in ("INIT", "STOPPED") and not self.ask("stop").success:
+            # a node that hangs cannot stop the arm, so it is asked from here
+            self._latest_stop = self._help(self._stop_arm)
         self._ended.set()
         if self._thread is not None:
             self._thread.join(SERVICE_SECONDS)
         if self._latest_stop is not None:
-            self._latest_stop.exception(SERVICE_SECONDS)
+            with contextlib.suppress(TimeoutError, CancelledError):
+                self._latest_stop.exception(STOPPING)
         if self._helpers is not None:
             self._helpers.shutdown(wait=False, cancel_futures=True)
         self.transport.close()
@@ -146,6 +155,8 @@ class Node:
         try:
             return waiting.answer.result(SERVICE_SECONDS)
         except TimeoutError:
+            # what was asked for must not come true later; a stop still may
+            waiting.answer.cancel()
             return Answered(False, "the node does not answer")
 
     def pump(self) -> None:
@@ -158,10 +169,26 @@ class Node:
         self._tick()
 
     def _run(self) -> None:
-        while not self._ended.is_set():
-            with contextlib.suppress(queue.Empty):
-                self._handle(self._inbox.get(timeout=max(0.0, self._ticked + TICK - self._clock())))
-            self._tick()
+        try:
+            while not self._ended.is_set():
+                self._wait()
+        except Exception as error:
+            self.broken = f"the node broke down: {type(error).__name__}: {' '.join(str(error).split())}"
+            logging.getLogger(__name__).exception(self.broken)
+            self.core.permission.withdraw()
+            self._latest_stop = self._help(self._stop_arm)
+            self._ended.set()
+
+    def _wait(self) -> None:
+        """Handle the next event, or what a tick finds when there is none."""
+        try:
+            waiting = self._inbox.get(timeout=max(0.0, self._ticked + TICK - self._clock()))
+        except queue.Empty:
+            waiting = None
+        # what has become too old while this thread was held up has to be found before anything is done
+        self._tick()
+        if waiting is not None:
+            self._handle(waiting)
 
     def _tick(self) -> None:
         now = self._clock()
@@ -222,14 +249,19 @@ class Node:
 
     def _handle(self, waiting: _Waiting) -> None:
         event = waiting.event
+        if waiting.answer is not None and not waiting.answer.set_running_or_notify_cancel() and not _stops(event):
+            return
+        if isinstance(event, ViewJudged):
+            # it counts as of now: it may have waited
+            event = replace(event, time=self._clock())
         if isinstance(event, ImageArrived):
             assert waiting.picture is not None
             self._pictures[event.number] = waiting.picture
             self._unseen.discard(event.number)
         effects = self.core.handle(event)
-        self._tell(event, effects)
-        for effect in effects:
+        for effect in sorted(effects, key=lambda effect: not isinstance(effect, ArmStopAsked)):
             self._carry_out(effect, waiting)
+        self._tell(event, effects)
         self._offer()
         if isinstance(event, ImageArrived | ViewJudged):
             self._forget()
@@ -256,8 +288,12 @@ class Node:
         self._pictures = {number: message for number, message in self._pictures.items() if number in wanted}
 
     def _tell(self, event: Event, effects: Sequence[Effect]) -> None:
-        for observer in self._observers:
-            observer.saw(event, effects, self._pictures)
+        for observer in list(self._observers):
+            try:
+                observer.saw(event, effects, self._pictures)
+            except Exception:
+                self._observers.remove(observer)
+                logging.getLogger(__name__).exception("%s failed and is told nothing more", type(observer).__name__)
 
     # ---- out ----
 
@@ -268,7 +304,7 @@ class Node:
             case Published(topic, message):
                 self.transport.publish(self.config.topics.own(topic), message)
             case Answered():
-                if waiting.answer is not None:
+                if waiting.answer is not None and not waiting.answer.cancelled():
                     waiting.answer.set_result(effect)
             case ArmStopAsked():
                 self._latest_stop = self._help(self._stop_arm)
@@ -290,7 +326,10 @@ class Node:
         if not name:
             return
         told = ""
-        for _ in range(STOP_TRIES):
+        for number in range(STOP_TRIES):
+            if number and self._helpers is not None:
+                time.sleep(STOP_PAUSE)
+            self.transport.discard(self.config.topics.own("command"))
             try:
                 answer = self.transport.call_service(name, "std_srvs/Trigger", {}, timeout=0.5)
             except ServiceFailed as error:
@@ -321,3 +360,8 @@ class Node:
             say = getattr(observer, "say", None)
             if say is not None:
                 say(level, text)
+
+
+def _stops(event: Event) -> bool:
+    """Whether it is a request that is carried out however late."""
+    return isinstance(event, ServiceAsked) and (event.service == "stop" or not event.value)

@@ -1,6 +1,7 @@
 """What the node tells, and how often."""
 
 import json
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ class Reporter:
                         "reward": said.reward,
                         "success": said.success,
                         "stage": said.stage,
-                        "uncertainty": said.uncertainty,
+                        "uncertainty": said.uncertainty if math.isfinite(said.uncertainty or 0.0) else None,
                         "latency_ms": round(1000 * result.latency, 3),
                         "frame_age_ms": round(1000 * result.age, 3),
                         "task": result.taken.task,

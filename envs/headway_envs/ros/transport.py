@@ -86,6 +86,10 @@ class Transport(Protocol):
         """
         ...
 
+    def discard(self, topic: str) -> None:
+        """Take back what was published there and is not on its way yet: an old command must not overtake a stop."""
+        ...
+
     def advertise_service(self, name: str, kind: str, answer: Callable[[Message], Message]) -> None:
         """Answer a service. What `answer` raises tells the caller that it failed."""
         ...

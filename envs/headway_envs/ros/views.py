@@ -120,7 +120,7 @@ class Views:
         missing = [camera for camera in self._gates if camera not in self._pictures]
         if missing:
             return f"no picture of {missing[0]}"
-        view = View(dict(self._pictures), None)
+        view = View({camera: self._pictures[camera] for camera in self._gates}, None)
         if view.age(now) > limits.frame_age:
             camera = max(self._pictures, key=lambda name: -self._pictures[name].arrived)
             return self._refused.get(camera) or "stale pictures"

@@ -109,6 +109,8 @@ def run_node(
             console.show(node, ended)
         finally:
             node.close()
+    if node.broken:
+        raise HeadwayError(node.broken)
     print(console.summary(node))
     if record.path is not None:
         print(f"next: headway replay {shlex.quote(str(record.path))}")
@@ -207,8 +209,9 @@ def _once(console: "object", config: "BridgeConfig") -> int:
 
 @contextmanager
 def _ended_by_signals(ended: threading.Event) -> Iterator[None]:
-    """Set by Ctrl-C and by SIGTERM, so that the arm is stopped and the recording finished before the process ends."""
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Set by Ctrl-C, SIGTERM and the end of the terminal: the arm is stopped and the recording finished first."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in numbers}
     try:
         yield
     finally:

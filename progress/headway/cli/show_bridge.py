@@ -1,6 +1,7 @@
 """What a person who started the bridge sees: what happens, as it happens, and a line that tells how it stands."""
 
 import json
+import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,9 @@ class Console:
         self._arrived = threading.Event()
         self._began = time.monotonic()
         self._last = "not connected yet"
+        # printed by a thread of its own: a terminal that is held up must hold up nothing but itself
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._print, name="headway-console", daemon=True).start()
 
     def saw(self, event: Event, effects: Sequence[Effect], pictures: Mapping[int, Message]) -> None:
         """Print what was logged, and keep the newest result."""
@@ -48,7 +52,11 @@ class Console:
         """One line."""
         self._last = text
         seconds = time.monotonic() - self._began
-        self._terminal.print(f"{seconds:8.2f} s {SIGNS.get(level, ' ')} {text}", markup=False)
+        self._lines.put(f"{seconds:8.2f} s {SIGNS.get(level, ' ')} {text}")
+
+    def _print(self) -> None:
+        while True:
+            self._terminal.print(self._lines.get(), markup=False)
 
     def first(self, seconds: float) -> str | None:
         """The first reading as one line; None where none comes in time."""
@@ -67,10 +75,11 @@ class Console:
     def show(self, node: "Node", ended: threading.Event) -> None:
         """Keep the line until the end."""
         if not self._terminal.is_terminal:
-            ended.wait()
+            while not (ended.wait(1 / LOOKS) or node.broken):
+                pass
             return
         with Live(console=self._terminal, refresh_per_second=LOOKS, transient=True) as live:
-            while not ended.wait(1 / LOOKS):
+            while not (ended.wait(1 / LOOKS) or node.broken):
                 live.update(self._line(node))
 
     def summary(self, node: "Node") -> str:

@@ -8,7 +8,7 @@ def test_what_is_printed_reads_back_as_the_same(tmp_path):
     config = BridgeConfig(
         estimator="sarm:runs/tidy",
         task="open the drawer",
-        topics=Topics(cameras={"front": "/front", "wrist": "/wrist"}, joints=""),
+        topics=Topics(cameras={"front": "/front", "wrist": "/wrist"}, joints="/joints"),
         arm=Arm(joints=("a", "b"), lower=(-1, -2, 0), upper=(1, 2, 1), max_change=0.1, extra=1, dry_run=False),
     )
     (tmp_path / "c.yaml").write_text(to_yaml(config))
@@ -41,6 +41,7 @@ def test_what_a_file_does_not_say_has_its_default(tmp_path):
         ("gamma: 0", "gamma must lie above 0"),
         ("arm: [1]", "arm: Input should be a dictionary"),
         ("arm: {dry_run: false}", "needs arm.joints"),
+        ("{arm: {dry_run: false, joints: [a]}, topics: {joints: ''}}", "needs topics.joints"),
         ("arm: {joints: [a, a]}", "names one twice: a, a"),
         ("arm: {lower: [1]}", "1 values for 0"),
         ("arm: {joints: [a], lower: [1], upper: [0]}", "lower must not be above"),

@@ -298,6 +298,66 @@ def test_a_noisy_success_is_declared_once_and_stays(bench):
     assert not bench.core.readings.success
 
 
+def test_another_task_ends_the_permission(bench):
+    bench.moving()
+    since = bench.now
+    bench.do(TaskTold(bench.now, "something else"))
+    assert bench.said("valid")[-1][1] is False
+    bench.run(1)
+    assert bench.core.state == "RUNNING"
+    assert_stopped_for_good(bench, since, 0.0)
+
+
+def test_no_reward_over_a_gap_while_it_is_stopped(bench):
+    bench.model = lambda seconds: Reading(seconds, min(1.0, 0.1 * seconds), success=0.1)
+    bench.run(1)
+    bench.service("stop")
+    bench.images = False
+    bench.run(3)
+    since, bench.images = bench.now, True
+    bench.run(1)
+    assert results(bench, since)[0]["reward"] == 0
+    assert results(bench, since)[1]["reward"] != 0
+
+
+def test_a_delay_that_creeps_up_is_noticed(make_bench, arm_config):
+    """20 ms more in every second: no step that anybody would see, and half a second after 25."""
+    bench = make_bench(arm_config)
+    bench.moving()
+    begun = bench.now
+    bench.stamp = lambda now: now + bench.epoch - 0.01 - 0.02 * (now - begun)
+    bench.run(40)
+    assert bench.core.state == "DEGRADED"
+    assert_stopped_for_good(bench, begun, 30)
+
+
+def test_a_joint_outside_its_limits_is_not_pulled_back_by_a_jump(bench):
+    bench.moving()
+    since = bench.now
+    bench.position = lambda now: [2.0, 0.0]
+    bench.run(0.5)
+    assert "outside its limits" in bench.core.reason
+    assert_stopped_for_good(bench, since, 0.5)
+
+
+def test_the_arm_is_asked_to_stop_again_once_the_connection_is_back(bench):
+    bench.moving()
+    bench.do(LinkChanged(bench.now, False))
+    bench.run(1)
+    since = bench.now
+    bench.do(LinkChanged(bench.now, True))
+    assert bench.stops(since)
+
+
+def test_a_number_that_is_none_is_null_in_the_result(bench):
+    bench.model = lambda seconds: Reading(seconds, 0.5, success=0.1, uncertainty=float("nan"))
+    bench.run(1)
+    assert results(bench)[-1]["uncertainty"] is None
+    bench.model = lambda seconds: Reading(float("nan"), 0.5, success=0.1)
+    bench.run(1)
+    assert bench.core.state == "RUNNING"
+
+
 def test_success_may_be_told_by_progress(make_bench, arm_config):
     success = dataclasses.replace(arm_config.success, signal="progress")
     bench = make_bench(dataclasses.replace(arm_config, success=success))

@@ -29,7 +29,8 @@ def test_a_picture_is_never_younger_than_its_arrival_and_as_old_as_it_was_held_u
             continue
         quickest = min(quickest, arrived - sent)
         assert fresh.taken <= fresh.arrived + 1e-4
-        assert abs((fresh.arrived - fresh.taken) - (arrived - sent - quickest)) < 1e-3
+        # but for what clocks may have drifted apart since then
+        assert -1e-4 < arrived - sent - quickest - (fresh.arrived - fresh.taken) < 1e-3 * arrived + 1e-4
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=80))
@@ -44,12 +45,21 @@ def test_stamps_let_through_rise_within_an_episode(stream):
             last = fresh.stamp
 
 
-def test_what_was_quickest_long_ago_is_forgotten_when_a_clock_drifts():
+def test_a_clock_that_drifts_is_followed():
     offset = ClockOffset()
     for step in range(4000):
         arrived = step * 0.1
-        offset.push(arrived, arrived * (1 - 1e-3))  # a clock that loses a millisecond a second
-    assert abs(offset.seconds - (400 - 10) * 1e-3) < 2e-3
+        offset.push(arrived, arrived * (1 - 5e-4))  # a clock that loses half a millisecond a second
+    assert abs(offset.seconds - 400 * 5e-4) < 1e-3
+
+
+def test_a_delay_that_grows_slowly_is_no_drift():
+    """A link a little too slow for its pictures: each is held up 1 ms longer than the one before."""
+    gate = ImageGate(Limits())
+    for number in range(3600):
+        arrived = number / 30 + 0.001 * number
+        fresh = push(gate, arrived, EPOCH + number / 30, str(number), number)
+    assert fresh.arrived - fresh.taken > 0.9 * 3.6
 
 
 def test_one_picture_of_a_past_episode_does_not_begin_another_twice():

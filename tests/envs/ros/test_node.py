@@ -14,6 +14,7 @@ from headway.errors import Unsupported
 from headway.estimator import Needs, Reading
 from headway.specs import make_estimator
 from headway_envs.ros import messages
+from headway_envs.ros.config import Arm
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
@@ -258,7 +259,10 @@ def test_with_threads_a_slow_model_delays_nothing_and_is_told(arm_config):
     robot.advertise(CAMERA, KIND)
     node = Node(
         dataclasses.replace(
-            arm_config, limits=limits, topics=dataclasses.replace(arm_config.topics, joints="", arm_stop="")
+            arm_config,
+            limits=limits,
+            topics=dataclasses.replace(arm_config.topics, joints="", arm_stop=""),
+            arm=Arm(),
         ),
         Judge(estimator, KIND),
         bus.connect("node"),
@@ -290,3 +294,109 @@ def test_with_threads_a_slow_model_delays_nothing_and_is_told(arm_config):
         node.close()
         node.close()
     assert threading.active_count() < before
+
+
+class Breaking:
+    """An observer that raises at the first event after it was told to."""
+
+    armed = False
+
+    def saw(self, event, effects, pictures):
+        if self.armed:
+            raise BrokenPipeError("the terminal is gone")
+
+
+def test_an_observer_that_raises_is_let_go_and_the_arm_is_stopped_all_the_same(arm_config):
+    breaking = Breaking()
+    world = World(arm_config, pilot=Pilot(), observers=[breaking]).run(1)
+    world.call("enable", True)
+    world.run(0.3)
+    breaking.armed = True
+    world.robot.publish("/progress_node/estop", messages.boolean(True))
+    world.node.pump()
+    assert len(world.stopped) == 1
+    world.run(0.3)
+    assert world.heard["state"][-1] == "STOPPED e-stop"
+
+
+def until(holds, seconds=20.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return
+        time.sleep(0.005)
+    raise AssertionError("did not come")
+
+
+@pytest.fixture
+def threaded(arm_config):
+    """A node with threads of its own, and how often the arm was stopped."""
+    bus, stopped = Bus(), []
+    robot = bus.connect("robot")
+    robot.start()
+    robot.advertise_service("/arm/stop", "std_srvs/Trigger", lambda _: stopped.append(1) or messages.outcome(True, ""))
+    node = Node(arm_config, Judge(Brightness(), KIND, Pilot()), bus.connect("node"))
+    node.start()
+    until(lambda: node.core.state == "WAITING")
+    yield node, stopped, robot
+    node.close()
+
+
+def test_a_node_that_breaks_down_stops_the_arm_and_says_so(threaded):
+    node, stopped, _ = threaded
+    node.core.handle = lambda event: 1 / 0
+    until(lambda: node.broken)
+    until(lambda: stopped)
+    assert node.broken == "the node broke down: ZeroDivisionError: division by zero"
+    assert not node.ask("enable").success
+
+
+def test_what_a_hung_node_did_not_answer_does_not_come_true_later(threaded, monkeypatch):
+    monkeypatch.setattr("headway_envs.ros.node.SERVICE_SECONDS", 0.2)
+    node, _stopped, _ = threaded
+    go, handle = threading.Event(), node.core.handle
+    node.core.handle = lambda event: (go.wait(), handle(event))[1]
+    assert node.ask("stop").message == "the node does not answer"
+    assert node.ask("start").message == "the node does not answer"
+    go.set()
+    until(lambda: node.core.state == "STOPPED")
+    time.sleep(0.2)
+    assert (node.core.state, node.core.reason) == ("STOPPED", "stop was called")
+
+
+def test_closing_asks_for_the_stop_though_the_node_hangs_and_the_arm_is_slow(arm_config, monkeypatch):
+    monkeypatch.setattr("headway_envs.ros.node.SERVICE_SECONDS", 0.2)
+    bus, stopped = Bus(), []
+    robot = bus.connect("robot")
+    robot.start()
+
+    def slow(_):
+        time.sleep(0.3)
+        stopped.append(1)
+        return messages.outcome(True, "")
+
+    robot.advertise_service("/arm/stop", "std_srvs/Trigger", slow)
+    node = Node(arm_config, Judge(Brightness(), KIND), bus.connect("node"))
+    node.start()
+    until(lambda: node.core.state == "WAITING")
+    go, handle = threading.Event(), node.core.handle
+    node.core.handle = lambda event: (go.wait(), handle(event))[1]
+    node.close()
+    go.set()
+    assert stopped
+    assert not node.transport.connected
+
+
+def test_a_result_that_waited_for_a_node_that_hung_counts_by_when_it_is_handled(arm_config):
+    world = World(arm_config, pilot=Pilot()).run(1)
+    world.call("enable", True)
+    world.run(0.3)
+    count, handle = len(world.heard["command"]), world.node._judged
+    kept = []
+    world.node._judged = lambda *given: kept.append(given)
+    world.run(0.1)
+    handle(*kept[0])  # it is in the inbox, and the node hangs for three seconds
+    world.now += 3
+    world.node.pump()
+    assert len(world.heard["command"]) == count
+    assert world.stopped

@@ -179,6 +179,11 @@ class RosGraph:
             if self._up and self._process is not None:
                 self._process.publish(topic, pieces)
 
+    def discard(self, topic: str) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.discard(slashed(topic))
+
     def topic_type(self, topic: str, timeout: float = 1.0) -> str | None:
         return dict(self._ask_master("getPublishedTopics", "", default=[], timeout=timeout)).get(slashed(topic))
 

@@ -105,6 +105,10 @@ class Process:
         """Send a frame with a message, in which newer ones of the topic may take its place."""
         self._waiting.put(pieces, topic, depth_of(pieces))
 
+    def discard(self, topic: str) -> None:
+        """Take back what waits on a topic."""
+        self._waiting.discard(topic)
+
     def watch(self, patience: float) -> str | None:
         """Ask whether it lives; what is wrong if it has not answered for this long."""
         self.tell("ping")

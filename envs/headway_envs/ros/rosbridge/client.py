@@ -166,6 +166,9 @@ class RosbridgeTransport:
                 self._latched[topic] = copied(message)
             self._link.publish(topic, text)
 
+    def discard(self, topic: str) -> None:
+        self._link.discard(slashed(topic))
+
     def advertise_service(self, name: str, kind: str, answer: Callable[[Message], Message]) -> None:
         name = slashed(name)
         with self._lock:

@@ -57,6 +57,10 @@ class Outbox:
         with self._lock:
             self._published[topic] = text
 
+    def discard(self, topic: str) -> None:
+        with self._lock:
+            self._published.pop(topic, None)
+
     def next(self) -> str | None:
         with self._lock:
             if self._said:
@@ -135,6 +139,10 @@ class Link:
     def publish(self, topic: str, text: str) -> None:
         """Send unless something newer of that topic comes before it can be sent."""
         self._put(self._outbox.publish, topic, text)
+
+    def discard(self, topic: str) -> None:
+        """Take back what waits on a topic."""
+        self._outbox.discard(topic)
 
     def _put(self, put: Callable[..., None], *given: str) -> None:
         with self._lock:

@@ -177,11 +177,19 @@ class Cell:
 
     def move(self):
         """Running, enabled and really moving; gives the moment."""
-        self.until(lambda: self.state == "RUNNING" and self.node.ask("enable").success)
-        return self.until(lambda: self.robot.moving and len(self.robot.commands) > 3)
 
-    def rests_for_good(self, since, within, settled=1.0):
+        def goes():
+            # a machine that does other things may cost the permission before the arm has begun to move
+            if not self.node.core.permission.given:
+                self.node.ask("enable")
+            return self.robot.moving and len(self.robot.commands) > 3
+
+        return self.until(goes, 30)
+
+    def rests_for_good(self, since, within, settled=1.0, asked=True):
         """The arm comes to rest in time, and nothing moves it while all is well again."""
+        # asked to, and not only held by its own dead-man
+        self.until(lambda: not asked or any(at > since for at in self.robot.stops), within + SLACK)
         rest = self.until(lambda: not self.robot.moving, within + SLACK)
         commands = len(self.robot.commands)
         time.sleep(settled)

@@ -107,6 +107,10 @@ class Mailbox:
                     self.dropped += 1
             self._ready.notify()
 
+    def discard(self, topic: str) -> None:
+        with self._ready:
+            self._topics.pop(topic, None)
+
     def take(self) -> Any:
         """The next notice, else the oldest message of the topic that waited longest; None when closed and empty."""
         with self._ready:
