@@ -1,6 +1,5 @@
 """Real sockets and the wall's clock. `make test-ros` runs these; they wait most of the time, so several run at once."""
 
-import dataclasses
 import json
 import os
 import runpy
@@ -14,7 +13,7 @@ import pytest
 
 from headway.estimator import Needs, Reading
 from headway_envs.ros import messages
-from headway_envs.ros.config import Arm, BridgeConfig, Link
+from headway_envs.ros.config import Arm, BridgeConfig, Link, Topics
 from headway_envs.ros.judge import Judge
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.node import Node
@@ -40,8 +39,9 @@ class Robot(threading.Thread):
     def __init__(self, bus):
         super().__init__(daemon=True)
         self.graph = bus.connect("robot")
+        # as camera drivers of ROS 2 do it, which is what a subscription made too early does not match
+        self.graph.advertise(CAMERA, "sensor_msgs/CompressedImage", best_effort=True)
         for topic, kind in (
-            (CAMERA, "sensor_msgs/CompressedImage"),
             ("/joint_states", "sensor_msgs/JointState"),
             ("/progress_node/estop", "std_msgs/Bool"),
             ("/progress_node/task", "std_msgs/String"),
@@ -54,7 +54,7 @@ class Robot(threading.Thread):
         self.position, self._target, self._commanded = 0.0, 0.0, -1.0
         self.commands, self.stops, self.moves = [], [], []
         self.pressed, self.speaking = False, True
-        self.stamp = lambda now: now
+        self.stamp = self.joint_stamp = lambda now: now
         self._ended = threading.Event()
         self.graph.start()
 
@@ -70,7 +70,8 @@ class Robot(threading.Thread):
             stamp = self.stamp(time.time())
             number += 1
             if number % 2 == 0:
-                self.graph.publish("/joint_states", messages.joint_state(("b", "a"), (9.0, self.position), stamp=stamp))
+                felt = messages.joint_state(("b", "a"), (9.0, self.position), stamp=self.joint_stamp(stamp))
+                self.graph.publish("/joint_states", felt)
             if number % 3 == 0:
                 picture = self._pictures[number // 3 % len(self._pictures)]
                 self.graph.publish(CAMERA, messages.compressed_image(picture, stamp=stamp))
@@ -133,25 +134,41 @@ class Pilot:
 class Cell:
     """Robot, server, a proxy that breaks things, and the node: all that is between a camera and an arm."""
 
-    def __init__(self, dialect):
+    def __init__(self, dialect, image_kind="sensor_msgs/CompressedImage", late=False):
         self.bus = Bus(dialect=dialect)
-        self.robot = Robot(self.bus)
+        self.robot = None if late else Robot(self.bus)
         self.server = RosbridgeServer(self.bus.connect("rosbridge"), dialect, port=0)
         self.server.start()
         self.proxy = FaultProxy(self.server.url, seed=1).start()
-        self.config = dataclasses.replace(
-            BridgeConfig(link=Link(url=self.proxy.url)), arm=Arm(joints=("a",), max_change=0.5, dry_run=False)
+        self.config = BridgeConfig(
+            link=Link(url=self.proxy.url, first_message=1.0),
+            topics=Topics(image_kind=image_kind),
+            arm=Arm(joints=("a",), max_change=0.5, dry_run=False),
         )
         self.model, self.pilot = Model(), Pilot()
         self.transport = RosbridgeTransport(self.proxy.url)
-        self.node = Node(self.config, Judge(self.model, self.config.topics.image_kind, self.pilot), self.transport)
+        judge = Judge(self.model, image_kind, self.pilot)
+        self.lines = []
+        self.node = Node(self.config, judge, self.transport, [self])
         self.heard = {}
         listener = self.bus.connect("listener")
         listener.start()
         for name, kind in (("state", "String"), ("result", "String"), ("progress", "Float32"), ("valid", "Bool")):
             listener.subscribe(f"/progress_node/{name}", f"std_msgs/{kind}", lambda a, n=name: self._hear(n, a))
-        self.robot.start()
+        if self.robot is not None:
+            self.robot.start()
         self.node.start()
+
+    def power_on(self):
+        """The robot comes later than the node."""
+        self.robot = Robot(self.bus)
+        self.robot.start()
+
+    def saw(self, event, effects, pictures):
+        """As an observer of the node."""
+
+    def say(self, level, text):
+        self.lines.append(text)
 
     def _hear(self, name, arrival):
         self.heard.setdefault(name, []).append((time.monotonic(), arrival.message["data"]))
@@ -202,7 +219,8 @@ class Cell:
         self.node.close()
         self.proxy.close()
         self.server.close()
-        self.robot.end()
+        if self.robot is not None:
+            self.robot.end()
 
 
 @pytest.fixture(params=["ros1", "ros2"])
@@ -210,6 +228,20 @@ def cell(request):
     made = Cell(request.param)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["ros1", "ros2"])
+def make_cell(request):
+    """Makes cells that are odd from the beginning, and ends them."""
+    made = []
+
+    def make(**options):
+        made.append(Cell(request.param, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

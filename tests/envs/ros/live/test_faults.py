@@ -199,3 +199,28 @@ def test_the_arm_stops_by_itself_when_the_node_is_gone(cell):
     cell.until(lambda: not cell.robot.moving, 0.2 + 0.05 + 1)
     time.sleep(0.7)
     assert not cell.robot.moving
+
+
+def test_joints_of_another_moment_than_the_pictures(cell):
+    since = cell.move()
+    cell.robot.joint_stamp = lambda stamp: stamp - 0.2
+    cell.until(lambda: cell.state == "DEGRADED")
+    cell.rests_for_good(since, 0.25 + 0.25)
+    cell.robot.joint_stamp = lambda stamp: stamp
+    well_again(cell)
+
+
+def test_a_robot_that_is_switched_on_after_the_node(make_cell):
+    """On ROS 2 the subscription was matched with nobody, and would stay silent for ever."""
+    cell = make_cell(late=True)
+    cell.until(lambda: any("nobody publishes it" in line for line in cell.lines))
+    cell.power_on()
+    cell.until(lambda: cell.state == "RUNNING")
+    cell.move()
+
+
+def test_pictures_of_another_type_are_told_with_what_they_are(make_cell):
+    cell = make_cell(image_kind="sensor_msgs/Image")
+    told = "it is a sensor_msgs/CompressedImage and not a sensor_msgs/Image; set topics.image_kind"
+    cell.until(lambda: any(told in line for line in cell.lines))
+    assert cell.state == "WAITING"
