@@ -349,6 +349,18 @@ def test_the_arm_is_asked_to_stop_again_once_the_connection_is_back(bench):
     assert bench.stops(since)
 
 
+def test_a_view_in_flight_when_the_connection_was_lost_is_not_told(bench):
+    bench.run(1)
+    while bench._busy is None:
+        bench.run(0.01)
+    bench.do(LinkChanged(bench.now, False))
+    bench.do(LinkChanged(bench.now, True))
+    since, bench.images = bench.now, False
+    bench.run(0.2)
+    assert bench._busy is None
+    assert not bench.said("progress", since)
+
+
 def test_a_number_that_is_none_is_null_in_the_result(bench):
     bench.model = lambda seconds: Reading(seconds, 0.5, success=0.1, uncertainty=float("nan"))
     bench.run(1)

@@ -319,6 +319,20 @@ def test_an_observer_that_raises_is_let_go_and_the_arm_is_stopped_all_the_same(a
     assert world.heard["state"][-1] == "STOPPED e-stop"
 
 
+def test_the_arm_is_stopped_before_anything_is_told(arm_config):
+    world = World(arm_config, pilot=Pilot()).run(1)
+    world.call("enable", True)
+    world.run(0.3)
+    order, transport = [], world.node.transport
+    publish, call = transport.publish, transport.call_service
+    transport.publish = lambda topic, message: order.append(topic) or publish(topic, message)
+    transport.call_service = lambda name, *rest, **more: order.append(name) or call(name, *rest, **more)
+    world.light = 255  # success
+    world.run(1)
+    assert world.node.core.readings.success
+    assert order.index("/arm/stop") < order.index("/progress_node/success")
+
+
 def until(holds, seconds=20.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
