@@ -320,7 +320,8 @@ def test_an_observer_that_raises_is_let_go_and_the_arm_is_stopped_all_the_same(a
 
 
 def test_the_arm_is_stopped_before_anything_is_told(arm_config):
-    world = World(arm_config, pilot=Pilot()).run(1)
+    limits = dataclasses.replace(arm_config.limits, slew=1000)
+    world = World(dataclasses.replace(arm_config, limits=limits), pilot=Pilot()).run(1)
     world.call("enable", True)
     world.run(0.3)
     order, transport = [], world.node.transport
