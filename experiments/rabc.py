@@ -25,6 +25,7 @@ import torch
 import tyro
 from rabc_arms import ALL_ARMS, DECISIVE, draw, train
 from rabc_data import FAST, ROBOT, Pool, Size, make_pool
+from rabc_picture import draw as draw_picture
 from rabc_table import print_tables
 from tqdm import tqdm
 
@@ -138,7 +139,8 @@ def main(args: Args) -> None:
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
     print_tables(rows)
-    print(f"rows are in {path}")
+    draw_picture(rows, ALL_ARMS, args.out / "rabc.svg")
+    print(f"rows and picture are in {args.out}")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ ARMS: dict[str, Weigh] = {
     "RA-BC as published, true progress": lambda drawn: rabc(
         gains(drawn.truth.progress, drawn.truth.episode, LOOK_AHEAD)
     ),
+    "AWR, true progress": lambda drawn: awr(drawn.truth, choose_look_ahead(drawn.truth).frames),
     "shuffled weights": shuffled,
 }
 """Weighted cloning, by what the weights are; the first four decide."""

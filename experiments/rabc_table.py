@@ -25,6 +25,11 @@ CONTRASTS = (
     ("RA-BC as published", PLAIN),
     ("RA-BC as published, true progress", PLAIN),
     (AUTO, "RA-BC as published"),
+    ("AWR", PLAIN),
+    ("AWR", AUTO),
+    ("AWR", ORACLE),
+    ("AWR, true progress", PLAIN),
+    ("AWR", "AWR, true progress"),
     (AUTO, "auto, taught by truth"),
     ("shuffled weights", PLAIN),
 )
@@ -81,13 +86,16 @@ def success_table(known: Outcomes) -> list[str]:
     for arm in ALL_ARMS:
         cells = []
         for task in known.tasks:
-            seeds = known.seeds(task, arm)
-            if not seeds:
-                cells.append("")
-                continue
-            cells.append(f"{_percent(crossed_bootstrap(known.of(task, arm, seeds), lowest=0))} ({len(seeds)})")
+            success = success_of(known, task, arm)
+            cells.append("" if success is None else f"{_percent(success)} ({len(known.seeds(task, arm))})")
         lines.append(_line([arm, *cells]))
     return lines
+
+
+def success_of(known: Outcomes, task: str, arm: str) -> Estimate | None:
+    """The share of successes; None for an arm that was not run on that task."""
+    seeds = known.seeds(task, arm)
+    return crossed_bootstrap(known.of(task, arm, seeds), lowest=0) if seeds else None
 
 
 def difference_table(known: Outcomes) -> list[str]:
