@@ -319,7 +319,11 @@ class Node:
         if self._helpers is None:
             work()
             return None
-        return self._helpers.submit(work)
+        try:
+            return self._helpers.submit(work)
+        except RuntimeError:
+            # the node was closed meanwhile, which has asked for the arm's stop already
+            return None
 
     def _stop_arm(self) -> None:
         name = self.config.topics.arm_stop
