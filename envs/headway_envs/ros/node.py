@@ -110,7 +110,8 @@ class Node:
         self._ticked = float("-inf")
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._helpers = ThreadPoolExecutor(3, "headway-bridge") if threads else None
+        # the judge, a complaint for every topic, and always room for the stop beside them
+        self._helpers = ThreadPoolExecutor(len(config.topics.cameras) + 6, "headway-bridge") if threads else None
         self._latest_stop: Future[None] | None = None
         self.broken = ""
 

@@ -415,3 +415,15 @@ def test_a_result_that_waited_for_a_node_that_hung_counts_by_when_it_is_handled(
     world.node.pump()
     assert len(world.heard["command"]) == count
     assert world.stopped
+
+
+def test_complaints_about_silent_topics_leave_room_for_the_stop(threaded):
+    """Asking the graph for types may take a second each; the arm's stop must not wait behind that."""
+    node, stopped, _ = threaded
+    go = threading.Event()
+    node.transport.topic_type = lambda topic, timeout=1.0: go.wait(20)
+    for topic in ("/camera", "/joint_states", "/another", "/fourth"):
+        node._help(lambda topic=topic: node._complain(topic))
+    node.ask("stop")
+    until(lambda: stopped, 5)
+    go.set()

@@ -13,6 +13,7 @@ import pytest
 from headway_envs.ros.memory import Bus
 from headway_envs.ros.messages import MessageError
 from headway_envs.ros.rosbridge.client import RosbridgeTransport
+from headway_envs.ros.rosbridge.links import Outbox
 from headway_envs.ros.rosbridge.server import RosbridgeServer
 from headway_envs.ros.transport import ServiceFailed, TransportError
 
@@ -466,3 +467,13 @@ def test_commands_that_cannot_be_sent_do_not_pile_up(world):
     assert len(got) < 150
     numbers = [int(each.split()[0]) for each in data(got) if isinstance(each, str)]
     assert numbers == sorted(numbers)
+
+
+def test_a_command_that_waits_can_be_taken_back_so_that_it_does_not_overtake_a_stop():
+    outbox = Outbox()
+    outbox.publish("/command", "go on")
+    outbox.publish("/state", "STOPPED")
+    outbox.say("call /arm/stop")
+    outbox.discard("/command")
+    outbox.discard("/never published")
+    assert [outbox.next(), outbox.next(), outbox.next()] == ["call /arm/stop", "STOPPED", None]
