@@ -251,7 +251,8 @@ def test_only_causal_estimators_run_beside_an_arm():
 
 def test_with_threads_a_slow_model_delays_nothing_and_is_told(arm_config):
     """The only test here on the wall's clock: pictures go on being taken while the model thinks."""
-    limits = dataclasses.replace(arm_config.limits, latency=0.2)
+    # on a busy machine this thread may not send anything for a while: the pictures' age is not what is looked at here
+    limits = dataclasses.replace(arm_config.limits, latency=0.2, frame_age=10)
     estimator, bus = Brightness(), Bus()
     robot = bus.connect("robot")
     robot.start()
@@ -284,7 +285,8 @@ def test_with_threads_a_slow_model_delays_nothing_and_is_told(arm_config):
     try:
         assert until("RUNNING") == "RUNNING"
         estimator.slow = 1.0
-        assert until("DEGRADED") in ("DEGRADED the model is late", "DEGRADED too late")
+        # said while the model still thinks; what waits for it would only say afterwards that it came too late
+        assert until("DEGRADED the model is late") == "DEGRADED the model is late"
         estimator.slow = 0
         assert until("RUNNING") == "RUNNING"
         assert node.ask("stop").success
