@@ -72,7 +72,7 @@ def _settings(source: Source, plan: Plan, options: ScoreOptions) -> dict[str, An
     settings = {
         "dataset": source.fingerprint,
         "cameras": source.cameras,
-        "options": asdict(options),
+        "options": options.identity(),
         "method": method,
         "folds": plan.folds,
     }
