@@ -30,7 +30,8 @@ def test_the_three_arms_differ_only_in_their_weights(make_episode):
     assert arms["all"].tolist() == [1] * 180
     assert arms["success-filtered"].tolist() == [1] * 120 + [0] * 60
     weight = arms["weighted"]
-    assert weight[:115].min() > 0.9, "what moves on as the best do counts"
+    assert weight[:115].min() > 1 / 8, "what moves on as the best do counts"
+    assert np.median(weight[60:115]) > 3 * weight[140:150].max(), "what is about to fall back counts less"
     assert weight[155:178].max() == 0, "what loses ground does not"
 
 

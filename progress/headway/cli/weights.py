@@ -27,6 +27,7 @@ SchemeName = Literal[
     "rabc",
     "rabc-paper",
     "rabc-auto",
+    "rabc-awr",
     "filter",
     "rwr",
     "awr",
@@ -58,7 +59,7 @@ def weights(
     Args:
         scores: a folder that headway score wrote
         out: the table of weights
-        scheme: auto: rabc-auto, or a coarser one where progress is too noisy for it; rabc: reward-aligned behaviour
+        scheme: auto: rabc-awr, or a coarser one where progress is too noisy for it; rabc: reward-aligned behaviour
             cloning as lerobot has it; filter: successes alone; docs/weights.md has them all
         look_ahead: frames over which progress is compared; default: chosen from the data
         for_lerobot: also write FILE.chunk-N.parquet, from which lerobot's own --sample_weighting.type=rabc computes

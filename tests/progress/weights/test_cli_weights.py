@@ -50,18 +50,20 @@ def test_every_scheme_has_a_name_on_the_command_line():
 def test_by_default_scheme_and_look_ahead_are_chosen_and_told(headway, demos, scores, tmp_path):
     told = well(headway("weights", demos, "--from", scores, "--out", tmp_path / "w.parquet"))
     assert "look-ahead 2 frames (0.20 s)" in told
-    assert "scheme rabc-auto: " in told
+    assert "scheme rabc-awr: " in told
     assert "success: 6 episodes labelled, 0 estimated, 0 unknown" in told
     assert "frames by weight: 0 |" in told
     index, weight = read_weights(tmp_path / "w.parquet")
     frames = pq.read_table(scores / "frames.parquet").to_pandas()
     assert index.tolist() == frames["index"].tolist()
     moving = frames["progress_sparse"].diff().shift(-1) > 0.01
-    assert weight[moving].mean() > 0.9
+    # a usual frame weighs a quarter, and what stands still next to nothing of that
+    assert weight[moving].min() >= 1 / 16
+    assert np.median(weight[moving]) > 3 * np.median(weight[~moving])
     halted = (frames["episode_index"] >= 4) & ~moving
     assert weight[halted].mean() < 0.1
     done = (frames["episode_index"] < 4) & (frames["progress_sparse"] == 1)
-    assert weight[done].min() == 1, "holding still is right when all is done"
+    assert weight[done].min() > np.median(weight[moving]) / 2, "holding still is right when all is done"
 
 
 def test_lerobots_rule_and_a_look_ahead_can_be_asked_for(headway, demos, scores, tmp_path):

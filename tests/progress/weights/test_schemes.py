@@ -158,7 +158,7 @@ def test_schemes_that_weigh_episodes_look_no_frames_ahead(make_frames):
 def test_auto_trusts_clear_progress_and_falls_back_on_outcomes_where_noise_hides_it(make_frames):
     rng = np.random.default_rng(0)
     clear = [np.linspace(0, 1, 100)] * 6
-    assert choose_scheme(make_frames(clear), 10).scheme == "rabc-auto"
+    assert choose_scheme(make_frames(clear), 10).scheme == "rabc-awr"
     hidden = [rng.uniform(0, 1, 100) for _ in range(6)]
     assert choose_scheme(make_frames(hidden, [1, 1, 1, 0, 0, 0]), 10).scheme == "filter"
     assert choose_scheme(make_frames(hidden, np.nan), 10).scheme == "rwr"

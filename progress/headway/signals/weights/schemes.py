@@ -12,6 +12,7 @@ from headway.signals.weights.look_ahead import references
 from headway.signals.weights.outcome import advantage_flag, pessimistic, softmin, success_filter
 from headway.signals.weights.rabc import rabc, rabc_paper
 from headway.signals.weights.rabc_auto import rabc_auto, speed
+from headway.signals.weights.rabc_awr import rabc_awr
 from headway.signals.weights.scored import ScoredFrames
 
 Scheme = Callable[[ScoredFrames, int], Array]
@@ -26,6 +27,7 @@ SCHEMES: dict[str, Scheme] = {
     "rabc": _of_gains(rabc),
     "rabc-paper": _of_gains(rabc_paper),
     "rabc-auto": rabc_auto,
+    "rabc-awr": rabc_awr,
     "filter": lambda frames, look_ahead: success_filter(frames),
     "rwr": lambda frames, look_ahead: rwr(frames),
     "awr": awr,
@@ -53,7 +55,7 @@ class Choice:
 
 
 def choose_scheme(frames: ScoredFrames, look_ahead: int) -> Choice:
-    """`rabc-auto` where progress can be trusted frame by frame, else `filter`, else plain cloning by `rwr`.
+    """`rabc-awr` where progress can be trusted frame by frame, else `filter`, else plain cloning by `rwr`.
 
     Without rollouts. Progress is trusted when the jitter of a smoothed gain stays below half of what reference frames
     gain. Raises InvalidValue where no episode has any progress.
@@ -64,7 +66,7 @@ def choose_scheme(frames: ScoredFrames, look_ahead: int) -> Choice:
     rising = moving.value[moving.value > 0]
     usual = float(np.median(rising)) * look_ahead if rising.size else 0.0
     if usual > 0 and left <= UNSURE * usual:
-        return Choice("rabc-auto", f"a gain of {usual:.3f} over the look-ahead stands above its jitter of {left:.3f}")
+        return Choice("rabc-awr", f"a gain of {usual:.3f} over the look-ahead stands above its jitter of {left:.3f}")
     if not np.isnan(frames.success).all():
         return Choice("filter", f"the jitter of progress ({left:.3f}) hides a gain of {usual:.3f}; outcomes are known")
     return Choice("rwr", f"the jitter of progress ({left:.3f}) hides a gain of {usual:.3f}, and no outcome is known")
