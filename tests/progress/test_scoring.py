@@ -4,15 +4,21 @@ import json
 import os
 import subprocess
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from headway import controls
+from headway.checks import read_numbers
+from headway.encoders.cache import default_cache
+from headway.episodes import ProgressCurve
 from headway.errors import DatasetError, InvalidValue, OutputError, VideoError
 from headway.estimator import Needs
 from headway.scoring import PARTS, ScoreOptions, score
+from headway.scoring.episode import score_episode
+from headway.scoring.parts import Parts
 from headway.tables import DENSE_FRAME_SCHEMA, EPISODE_SCHEMA, FRAME_SCHEMA, read_scores
 
 
@@ -294,3 +300,78 @@ def test_renamed_cameras_make_another_run(toy_source, tmp_path):
     out = score(toy_source, controls.clock(), tmp_path / "scores")
     with pytest.raises(OutputError, match="other options"):
         score(toy_source, controls.clock(), out, ScoreOptions(rename="a=b,b=a"))
+
+
+class Counted:
+    """Frames that count how often they are gone through."""
+
+    def __init__(self, frames, identity="counted"):
+        self.frames, self.identity, self.passes = frames, identity, 0
+        self.declared = len(frames)
+
+    def __len__(self):
+        return len(self.frames)
+
+    def __iter__(self):
+        self.passes += 1
+        return iter(self.frames)
+
+
+class Looks:
+    """Judges by how bright a picture is, and looks at every one, or at the first few."""
+
+    name = fingerprint = "looks"
+    needs = Needs()
+
+    def __init__(self, at=None):
+        self.at = at
+
+    def estimate(self, episodes, stride=1):
+        for episode in episodes:
+            seen = [picture.mean() / 255 for picture in islice(episode.camera("top"), self.at)]
+            values = np.resize(np.array(seen, np.float32), len(episode))
+            yield ProgressCurve(values, np.ones(len(episode), bool), "looks")
+
+
+@pytest.mark.parametrize(("looks_at", "passes"), [(None, 1), (3, 2)])
+def test_pictures_are_decoded_once_for_the_estimator_and_the_checks(
+    toy_source, tmp_path, monkeypatch, looks_at, passes
+):
+    monkeypatch.setenv("HEADWAY_CACHE", str(tmp_path / "cache"))
+    episode = toy_source.episode(0)
+    frames = Counted(episode.camera("top"))
+    counted = replace(episode, cameras={"top": frames})
+    numbers, cache = read_numbers(toy_source), default_cache()
+    part = score_episode(counted, Looks(looks_at), ScoreOptions(), numbers, cache)
+    assert frames.passes == passes, "a second pass only where the first was not gone through to its end"
+    again = Counted(episode.camera("top"), identity=None)
+    alone = score_episode(replace(episode, cameras={"top": again}), Looks(looks_at), ScoreOptions(), numbers, cache)
+    assert again.passes == 2, "what nobody can tell apart is not kept"
+    assert part.equals(alone, check_metadata=True)
+    assert score_episode(counted, Looks(), ScoreOptions(), numbers, cache).num_rows == len(episode)
+    assert frames.passes == passes + 1
+
+
+def test_without_room_for_facts_the_tables_are_the_same(toy_source, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADWAY_CACHE", str(tmp_path / "cache"))
+    kept = score(toy_source, Looks(), tmp_path / "kept")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HEADWAY_CACHE", str(tmp_path / "file"))
+    bare = score(toy_source, Looks(), tmp_path / "bare")
+    for name in ("frames.parquet", "episodes.parquet"):
+        assert (kept / name).read_bytes() == (bare / name).read_bytes()
+
+
+def test_an_error_while_a_part_is_written_ends_the_run_and_what_was_written_stays(toy_source, tmp_path, monkeypatch):
+    def full(parts, index, part, write=Parts.write):
+        if index == 2:
+            raise OutputError("no room left")
+        write(parts, index, part)
+
+    monkeypatch.setattr(Parts, "write", full)
+    with pytest.raises(OutputError, match="no room left"):
+        score(toy_source, controls.clock(), tmp_path / "s")
+    assert sorted(path.name for path in (tmp_path / "s" / PARTS).glob("*.parquet")) == [
+        "episode-000000.parquet",
+        "episode-000001.parquet",
+    ]

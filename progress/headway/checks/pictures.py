@@ -30,7 +30,7 @@ class Facts:
     dtype = np.dtype(np.float32)
 
     def encode(self, pictures: Sequence[Array]) -> Array:
-        return np.stack([_facts(picture) for picture in pictures])
+        return np.stack([facts_of(picture) for picture in pictures])
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _as_far_as_it_goes(frames: Frames) -> tuple[Array, bool]:
     try:
         # not in one expression: it would lose all frames to the last one
         for picture in frames:
-            found.append(_facts(picture))
+            found.append(facts_of(picture))
     except VideoTooShort:
         pass
     except VideoError:
@@ -108,7 +108,8 @@ def _as_far_as_it_goes(frames: Frames) -> tuple[Array, bool]:
     return np.stack(found) if found else np.empty((0, *Facts.shape), np.float32), sound
 
 
-def _facts(picture: Array) -> Array:
+def facts_of(picture: Array) -> Array:
+    """The feature of `Facts` for one picture, uint8 RGB (height, width, 3)."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     counts = cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0] / grey.size
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))

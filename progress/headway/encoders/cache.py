@@ -43,10 +43,31 @@ class FeatureCache:
         shape = (-(-len(frames) // every), *encoder.shape)
         if frames.identity is None or len(frames) == 0:
             return _in_memory(encoder, frames, every, shape)
-        key = f"{encoder.fingerprint}\0{frames.identity}\0{every}"
-        path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
+        path = self._path(encoder, frames.identity, every)
         found = _open(path, shape, encoder.dtype)
         return self._compute(path, encoder, frames, every, shape) if found is None else found
+
+    def holds(self, encoder: FrameEncoder, frames: Frames) -> bool:
+        """Whether the features of all frames are here, so that asking for them decodes nothing."""
+        if frames.identity is None:
+            return False
+        path = self._path(encoder, frames.identity, 1)
+        return _open(path, (len(frames), *encoder.shape), encoder.dtype) is not None
+
+    def keep(self, encoder: FrameEncoder, frames: Frames, features: Array) -> None:
+        """Keep the features (frame, *encoder.shape) of all frames, which somebody has computed already.
+
+        Frames whose `identity` is None are passed over. Raises OutputError where the folder cannot be written.
+        """
+        if frames.identity is None:
+            return
+        path = self._path(encoder, frames.identity, 1)
+        with replacing(path) as beside, beside.open("wb") as file:
+            np.save(file, np.ascontiguousarray(features, encoder.dtype))
+
+    def _path(self, encoder: FrameEncoder, identity: str, every: int) -> Path:
+        key = f"{encoder.fingerprint}\0{identity}\0{every}"
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
 
     def _compute(self, path: Path, encoder: FrameEncoder, frames: Frames, every: int, shape: tuple[int, ...]) -> Array:
         try:

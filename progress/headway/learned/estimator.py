@@ -1,4 +1,4 @@
-"""What all trained estimators share: each frame is encoded once, windows of features are judged, offline and live."""
+"""What all trained estimators share: episodes judged whole, and live."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,22 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headway.encoders.base import FrameEncoder, TextEncoder
-from headway.encoders.cache import FeatureCache, default_cache
+from headway.encoders.cache import default_cache
 from headway.encoders.make import make_frame_encoder, make_text_encoder
 from headway.episodes import Array, Episode, ProgressCurve
 from headway.errors import DatasetError, InvalidValue, UnknownName
 from headway.estimator import Needs, Reading
-from headway.learned.inputs import InputConfig, state_of
+from headway.learned.eyes import Eyes
+from headway.learned.judging import judge, judge_episode
 from headway.learned.members import Member
 from headway.learned.method import Method, Verdict
-from headway.learned.windows import PADDING, backward_windows
+from headway.learned.windows import PADDING
 from headway.pictures import frames_to_look_at, interpolate
 from headway.signals.calibration import ConformalSuccess
-
-CHUNK = 256
-# pictures come in the size they were recorded at, so few are held at once
-PICTURES = 32
 
 
 @dataclass(repr=False)
@@ -112,94 +108,6 @@ class Learned:
     def stream(self, instruction: str | None = None) -> "LearnedStream":
         """Start judging a running episode, which no member was trained on; the first judges when there are several."""
         return LearnedStream(self.method, self.members[0], self.eyes, instruction or "")
-
-
-@dataclass(frozen=True, repr=False)
-class Eyes:
-    """How pictures, states and words reach a network.
-
-    Attributes:
-        inputs: what is shown.
-        frames, words: the frozen encoders.
-        device: of the network.
-        cache: where the features of whole episodes are kept; None for nowhere.
-    """
-
-    inputs: InputConfig
-    frames: FrameEncoder
-    words: TextEncoder
-    device: str
-    cache: FeatureCache | None = None
-
-    def encode(self, pictures: Array, state: Array | None, network: "torch.nn.Module") -> Tensor:
-        """Encoder features (frame, camera, *shape) and state (frame, state_dim) -> a network's (frame, width)."""
-        known = None if state is None else torch.as_tensor(state, dtype=torch.float32, device=self.device)
-        given = torch.as_tensor(pictures, device=self.device).to(torch.float32)
-        with torch.inference_mode():
-            return network.encode(given, known)  # type: ignore[operator]
-
-    def see(self, pictures: Sequence[Sequence[Array]]) -> Array:
-        """Pictures, (frame)(camera), uint8 RGB of any size -> encoder features (frame, camera, *shape)."""
-        cameras = zip(*pictures, strict=True)
-        return np.stack([self.frames.encode(list(camera)) for camera in cameras], axis=1)
-
-    def watch(self, episode: Episode, wanted: Array, network: "torch.nn.Module") -> Tensor:
-        """Features (wanted, width) of the `wanted` frames, rising; decodes each camera once, a few frames at a time."""
-        state = state_of(episode, self.inputs, "this estimator was trained with it")
-        features: list[Tensor] = []
-        place = 0
-        for seen in self._kept(episode) if self._keeps(episode, wanted) else self._decoded(episode, wanted):
-            frames = wanted[place : place + len(seen)]
-            features.append(self.encode(seen, None if state is None else state[frames], network))
-            place += len(seen)
-        return torch.cat(features)
-
-    def _keeps(self, episode: Episode, wanted: Array) -> bool:
-        """Whether features are worth keeping: of all frames, from an encoder that is more than a resizing."""
-        return self.cache is not None and len(wanted) == len(episode) and self.frames.dtype != np.uint8
-
-    def _kept(self, episode: Episode) -> Iterator[Array]:
-        """Encoder features of all frames, a few at a time, from the cache."""
-        assert self.cache is not None
-        cameras = [self.cache.features(self.frames, episode.camera(name)) for name in self.inputs.cameras]
-        for first in range(0, len(episode), CHUNK):
-            yield np.stack([camera[first : first + CHUNK] for camera in cameras], axis=1)
-
-    def _decoded(self, episode: Episode, wanted: Array) -> Iterator[Array]:
-        """Encoder features of the `wanted` frames, a few at a time; each camera is decoded once."""
-        chunk: list[tuple[Array, ...]] = []
-        place = 0
-        for number, pictures in enumerate(zip(*(episode.camera(name) for name in self.inputs.cameras), strict=True)):
-            if place < len(wanted) and number == wanted[place]:
-                chunk.append(pictures)
-                place += 1
-            if chunk and (len(chunk) == PICTURES or place == len(wanted)):
-                yield self.see(chunk)
-                chunk = []
-            if place == len(wanted):
-                return
-
-
-def judge_episode(method: Method, member: Member, eyes: Eyes, episode: Episode, looked_at: Array) -> Verdict:
-    """What a member says of some frames of an episode, rising, before calibration."""
-    windows = backward_windows(looked_at, method.inputs.gap_seconds * episode.fps, method.inputs.history)
-    wanted = np.unique(windows[windows != PADDING])
-    features = eyes.watch(episode, wanted, member.network)
-    places = np.where(windows == PADDING, PADDING, np.searchsorted(wanted, windows))
-    return judge(method, member, features, places, eyes.words.encode(episode.instruction or ""))
-
-
-@torch.inference_mode()
-def judge(method: Method, member: Member, features: Tensor, windows: Array, text: Array) -> Verdict:
-    """Judge windows (window, 1 + history) of indices into features (frame, width), under one encoded instruction."""
-    index = torch.as_tensor(windows, device=features.device)
-    words = torch.as_tensor(text, device=features.device)
-    parts = []
-    for part in index.split(CHUNK):
-        outputs = member.network.judge(features[part.clamp(min=0)], part == PADDING, words.expand(len(part), -1))
-        parts.append({name: tensor.float().cpu().numpy() for name, tensor in outputs.items()})
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return method.read(joined, member.knowledge)
 
 
 class LearnedStream:

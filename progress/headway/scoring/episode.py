@@ -11,6 +11,7 @@ from headway.encoders.cache import FeatureCache
 from headway.episodes import Episode
 from headway.errors import VideoError
 from headway.estimator import Estimator
+from headway.scoring.noted import noted
 from headway.scoring.options import ScoreOptions
 from headway.scoring.parts import with_row
 from headway.signals.summary import summarise
@@ -25,7 +26,7 @@ def score_episode(
     It depends on the episode, the estimator and the options alone, never on what else is scored. An episode whose
     video cannot be decoded gets no values, and the reason.
     """
-    told = episode if options.task is None else replace(episode, instruction=options.task)
+    told = noted(episode if options.task is None else replace(episode, instruction=options.task), cache)
     try:
         (curve,) = estimator.estimate([told], options.stride)
     except VideoError as error:

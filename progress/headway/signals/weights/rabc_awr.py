@@ -1,4 +1,4 @@
-"""RA-BC's absolute judgement times AWR's relative one: what moves the task on weighs, and what does so best weighs most.
+"""RA-BC's absolute judgement times AWR's relative one: what moves the task on weighs, what does so best weighs most.
 
 `rabc-auto` gives full weight to all that moves at half the usual speed, so most frames weigh alike and a wrong estimate
 has full weight too. AWR (arXiv 1910.00177) ranks frames at like progress, but by factors of a hundred and more: what
@@ -6,8 +6,8 @@ has to go slowly, such as closing a gripper, all but vanishes. Here AWR's expone
 
     w_t = rabc-auto_t  clip(exp(A_t / s), 1/4, 4) / 4
 
-with A_t the gain beyond the mean gain of frames at like progress and s its spread over the dataset. A usual frame weighs
-a quarter of the best, never less than a sixteenth. Ours; experiments/rabc.md measures it against both.
+with A_t the gain beyond the mean gain of frames at like progress and s its spread over the dataset. A usual frame has a
+quarter of the best one's weight, the least a sixteenth. Ours; experiments/rabc.md measures it against both.
 """
 
 import numpy as np
