@@ -16,6 +16,7 @@ from headway.cli.evaluate import evaluate
 from headway.cli.fetch import fetch
 from headway.cli.filter import filter_dataset
 from headway.cli.label import label
+from headway.cli.merge import merge
 from headway.cli.policy import policy
 from headway.cli.replay import replay
 from headway.cli.report import report
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "annotate": annotate,
     "train": train,
     "score": score,
+    "merge": merge,
     "report": report,
     "evaluate": evaluate,
     "weights": weights,

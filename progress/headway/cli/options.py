@@ -62,6 +62,16 @@ def parse_episodes(text: str, available: Sequence[int]) -> tuple[int, ...] | Non
     return wanted
 
 
+def parse_shard(text: str) -> tuple[int, int] | None:
+    """`3/8` -> (3, 8); empty -> None."""
+    if not text:
+        return None
+    number, slash, count = text.partition("/")
+    if not slash or not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count):
+        raise InvalidValue(f"--shard needs I/N, the I-th of N parts, such as 3/8, got {text!r}")
+    return int(number), int(count)
+
+
 def check_device(device: str) -> str:
     """The device itself, or InvalidValue when torch does not have it here."""
     import torch

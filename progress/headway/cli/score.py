@@ -20,6 +20,7 @@ from headway.cli.options import (
     default_out,
     open_source,
     parse_episodes,
+    parse_shard,
 )
 from headway.cli.vlm_options import VlmOptions, show_order, show_plan, show_spent
 from headway.errors import InvalidValue, OutputError, Unsupported
@@ -48,6 +49,7 @@ def score(
     episodes: EpisodesOption = "",
     stride: int = 1,
     device: DeviceOption = "cpu",
+    shard: Annotated[str, tyro.conf.arg(metavar="I/N")] = "",
     false_positive_rate: float = 0.0,
     examples: Annotated[str, tyro.conf.arg(metavar="DATASET:EPISODES")] = "",
     goal: Annotated[Path | None, tyro.conf.arg(metavar="PICTURE")] = None,
@@ -71,6 +73,7 @@ def score(
             none checks the data alone, for defects and risks
         out: folder for the tables; default: scores/DATASET, with -ESTIMATOR where one is given
         task: instruction for every episode, in place of the dataset's own
+        shard: score the I-th of N parts of the episodes, on any machine; headway merge puts them together
         stride: look at every N-th frame and interpolate between; a vision-language model chooses its own frames
         false_positive_rate: also say which episodes succeed, with at most this share of failed ones among them
         examples: episodes that gvl is shown with their completion first, such as other/demos:0,3
@@ -85,7 +88,8 @@ def score(
     if stride < 1:
         raise InvalidValue(f"--stride must be at least 1, got {stride}")
     source = open_source(dataset, cameras, rename)
-    options = ScoreOptions(parse_episodes(episodes, source.episode_indices), stride, task.strip() or None, rename)
+    wanted, part = parse_episodes(episodes, source.episode_indices), parse_shard(shard)
+    options = ScoreOptions(wanted, stride, task.strip() or None, rename, part)
     if estimator == NONE:
         if dry_run or examples or goal or price or install or false_positive_rate or stride > 1:
             raise InvalidValue("--estimator none checks the data alone; leave the options of estimators out")
@@ -96,7 +100,7 @@ def score(
     from headway.vlm.estimator import VlmEstimator
 
     if estimator:
-        folder = out or default_out("scores", dataset, estimator)
+        folder = out or default_out("scores", dataset, estimator, *([shard.replace("/", "-of-")] if shard else []))
         vlm = VlmOptions(examples, goal, price)
         judge = vlm.apply(make_estimator(estimator, check_device(device)), options.task, source.cameras[0])
         if dry_run:
@@ -107,6 +111,11 @@ def score(
             show_spent(judge, price)
             show_order(scores)
             judge.close()
+    elif part is not None:
+        raise InvalidValue(
+            "--shard needs an --estimator: without one it would be trained on the shard alone; train one on all of it "
+            "first (headway train)"
+        )
     elif dry_run or examples or goal or price:
         raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")
     else:
@@ -188,7 +197,9 @@ def _tell(scores: Scores, source: Source) -> int:
     if source.format.startswith("lerobot") and missing < MOSTLY_MISSING:
         print("to weight a lerobot policy (pi0, pi05, smolvla) with it, add to lerobot-train:")
         print(f"  --sample_weighting.type=rabc --sample_weighting.progress_path={scores.root / FRAMES}")
-    print(f"next: headway report {scores.root}")
+    shard = scores.run["identity"]["options"].get("shard")
+    following = f"headway report {scores.root}" if shard is None else "headway merge, when all shards are scored"
+    print(f"next: {following}")
     unscored = scores.run["unscored"]
     if unscored:
         table = scores.episodes.to_pylist()

@@ -17,7 +17,7 @@ from headway.scoring.engine import Engine, Work
 from headway.scoring.local import score_here
 from headway.scoring.merging import Made, Piece, write_tables
 from headway.scoring.options import ScoreOptions
-from headway.scoring.parts import Parts, check_same, read_json, row_of
+from headway.scoring.parts import PARTS, Parts, check_same, read_json, row_of
 from headway.source import Source
 from headway.tables import DENSE, RUN
 
@@ -50,6 +50,8 @@ def score(
     options = options or ScoreOptions()
     identity = _identity(source, estimator, options)
     if is_finished(out, identity):
+        # what a run killed at its very end left
+        shutil.rmtree(out / PARTS, ignore_errors=True)
         return out
     wanted = options.wanted(source.episode_indices)
     parts = Parts(out, identity)
