@@ -1,6 +1,6 @@
 """The protocol that every estimator of progress meets, and its streaming twin."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -87,6 +87,15 @@ class Waiting(Estimator, Protocol):
 
     def stop(self) -> None:
         """Give up what is under way, at once."""
+        ...
+
+
+@runtime_checkable
+class Decoding(Estimator, Protocol):
+    """An estimator that knows beforehand which pictures it will look at, so that they can be decoded ahead."""
+
+    def decodes(self, episode: Episode, stride: int = 1) -> Collection[str]:
+        """Names of the cameras through whose pictures `estimate` would go; none of those whose features are kept."""
         ...
 
 

@@ -1,6 +1,7 @@
 """The command line as a user meets it: its exit status, what it prints, and what it leaves on disk."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,8 @@ def test_a_trained_run_is_a_spec_and_scores_held_out(headway, demos, tmp_path):
     trained = headway("train", "sarm", demos, "--folds", 2, "--epochs", 2, "--image-size", 32, "--out", run)
     assert trained.returncode == 0, trained.stderr
     assert f"--estimator sarm:{run}" in trained.stdout
+    # one line for both folds, which two processes trained
+    assert len(re.findall(r"waited for input in \d+\.\d % of the training time", trained.stdout)) == 1
     scored = headway("score", demos, "--estimator", f"sarm:{run}", "--out", tmp_path / "s", "--episodes", "0:3")
     assert scored.returncode == 0, scored.stderr
     assert "in-sample" not in scored.stdout

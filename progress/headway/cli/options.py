@@ -8,6 +8,7 @@ import tyro
 from tqdm import tqdm
 
 from headway.errors import InvalidValue, UnknownName
+from headway.machine import cores
 from headway.source import Source
 
 DatasetArgument = Annotated[
@@ -76,6 +77,8 @@ def check_device(device: str) -> str:
     """The device itself, or InvalidValue when torch does not have it here."""
     import torch
 
+    # torch counts a machine's cores, not those that a container may use
+    torch.set_num_threads(min(torch.get_num_threads(), cores()))
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

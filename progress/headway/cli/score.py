@@ -22,6 +22,7 @@ from headway.cli.options import (
     parse_episodes,
     parse_shard,
 )
+from headway.cli.score_engine import EngineName, EngineOptions
 from headway.cli.vlm_options import VlmOptions, show_order, show_plan, show_spent
 from headway.errors import InvalidValue, OutputError, Unsupported
 from headway.estimator import Estimator
@@ -30,7 +31,7 @@ from headway.source import Source
 from headway.tables import FRAMES, OURS, RUN, Scores, read_scores
 
 if TYPE_CHECKING:
-    from headway.scoring import ScoreOptions
+    from headway.scoring import Engine, ScoreOptions
 
 LEROBOT_FILE = "sarm_progress.parquet"
 # from this share of frames without progress on it is no use to weight a policy by
@@ -50,6 +51,9 @@ def score(
     stride: int = 1,
     device: DeviceOption = "cpu",
     shard: Annotated[str, tyro.conf.arg(metavar="I/N")] = "",
+    engine: EngineName = "local",
+    ray_address: Annotated[str, tyro.conf.arg(metavar="HOST:PORT")] = "",
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     false_positive_rate: float = 0.0,
     examples: Annotated[str, tyro.conf.arg(metavar="DATASET:EPISODES")] = "",
     goal: Annotated[Path | None, tyro.conf.arg(metavar="PICTURE")] = None,
@@ -73,8 +77,11 @@ def score(
             none checks the data alone, for defects and risks
         out: folder for the tables; default: scores/DATASET, with -ESTIMATOR where one is given
         task: instruction for every episode, in place of the dataset's own
-        shard: score the I-th of N parts of the episodes, on any machine; headway merge puts them together
         stride: look at every N-th frame and interpolate between; a vision-language model chooses its own frames
+        shard: score the I-th of N parts of the episodes, on any machine; headway merge puts them together
+        engine: local: this process; ray: Ray Data on this machine, or on a cluster. The tables are the same
+        ray_address: of a running Ray cluster; every machine of it needs the dataset and the estimator at the same place
+        workers: processes that decode ahead; default: some beside a GPU or on many cores
         false_positive_rate: also say which episodes succeed, with at most this share of failed ones among them
         examples: episodes that gvl is shown with their completion first, such as other/demos:0,3
         goal: a picture of the task done, which gvl is shown too
@@ -90,6 +97,7 @@ def score(
     source = open_source(dataset, cameras, rename)
     wanted, part = parse_episodes(episodes, source.episode_indices), parse_shard(shard)
     options = ScoreOptions(wanted, stride, task.strip() or None, rename, part)
+    where = EngineOptions(engine, workers, ray_address)
     if estimator == NONE:
         if dry_run or examples or goal or price or install or false_positive_rate or stride > 1:
             raise InvalidValue("--estimator none checks the data alone; leave the options of estimators out")
@@ -106,15 +114,16 @@ def score(
         if dry_run:
             show_plan(source, judge, options, price)
             return 0
-        scores = _score_with(judge, source, folder, options, false_positive_rate)
+        made = where.make(estimator, device, dataset, cameras, rename)
+        scores = _score_with(judge, source, folder, options, false_positive_rate, made)
         if isinstance(judge, VlmEstimator):
             show_spent(judge, price)
             show_order(scores)
             judge.close()
-    elif part is not None:
+    elif part is not None or engine != "local":
         raise InvalidValue(
-            "--shard needs an --estimator: without one it would be trained on the shard alone; train one on all of it "
-            "first (headway train)"
+            "--shard and --engine ray need an --estimator, as every part is scored with the same one; train one first "
+            "(headway train)"
         )
     elif dry_run or examples or goal or price:
         raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")
@@ -128,12 +137,17 @@ def score(
 
 
 def _score_with(
-    judge: Estimator, source: Source, folder: Path, options: "ScoreOptions", false_positive_rate: float
+    judge: Estimator,
+    source: Source,
+    folder: Path,
+    options: "ScoreOptions",
+    false_positive_rate: float,
+    engine: "Engine",
 ) -> Scores:
     from headway.cli.show_success import check_rate, tell_successes
 
     threshold = check_rate(false_positive_rate, judge) if false_positive_rate else None
-    scores = _write(judge, source, folder, options, "scoring")
+    scores = _write(judge, source, folder, options, "scoring", engine)
     if threshold is not None:
         tell_successes(scores, false_positive_rate, threshold)
     return scores
@@ -142,17 +156,20 @@ def _score_with(
 def _check_alone(source: Source, folder: Path, options: "ScoreOptions") -> int:
     from headway.checks import ChecksAlone
     from headway.cli.show_checks import tell_checks
+    from headway.scoring.local import score_here
 
-    tell_checks(_write(ChecksAlone(), source, folder, options, "checking"))
+    tell_checks(_write(ChecksAlone(), source, folder, options, "checking", score_here))
     return 0
 
 
-def _write(judge: Estimator, source: Source, folder: Path, options: "ScoreOptions", doing: str) -> Scores:
+def _write(
+    judge: Estimator, source: Source, folder: Path, options: "ScoreOptions", doing: str, engine: "Engine"
+) -> Scores:
     from headway.scoring import score as write_scores
 
     finished = (folder / RUN).exists()
     with Bar(doing, "episode") as bar:
-        write_scores(source, judge, folder, options, bar.at)
+        write_scores(source, judge, folder, options, bar.at, engine)
     print(f"{folder} was finished before and is left as it is" if finished else f"scores are in {folder}")
     return read_scores(folder)
 

@@ -49,6 +49,7 @@ def run_training(
     from headway.encoders.cache import default_cache
     from headway.learned.checkpoint import save_learned
     from headway.learned.cross_fit import train_members
+    from headway.learned.diary import waited_share
     from headway.learned.members import Workshop
     from headway.learned.resume import forget_states
     from headway.learned.team import Team
@@ -69,3 +70,6 @@ def run_training(
     if Team(device).leads:
         save_learned(out, method, members, [source.fingerprint for source in sources])
         forget_states(out)
+        share = waited_share(out, len(members))
+        if share is not None:
+            print(f"waited for input in {100 * share:.1f} % of the training time")

@@ -26,7 +26,7 @@ from headway.episodes import Array, Episode
 from headway.errors import DatasetError, InvalidValue
 from headway.learned.inputs import InputConfig
 from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes, Term, TrainingConfig, Verdict
-from headway.learned.runs import Run, encode_runs
+from headway.learned.runs import Run, encode_runs, read_run
 from headway.learned.trunk import Sizes, Tower
 
 DONE_SECONDS = 0.5
@@ -105,9 +105,19 @@ class Classifier:
     def network(self, sizes: Sizes, knowledge: Knowledge) -> ClassifierNetwork:
         return ClassifierNetwork(sizes, self.width)
 
+    def draw(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
+        """Frames of both classes; each is the present of one window."""
+        done, other = (np.flatnonzero(lesson.labels["done"] == value) for value in (1, 0))
+        if rng is None:
+            chosen = np.concatenate([done, other[:: lesson.clip.gap]])
+        else:
+            chosen = np.concatenate([rng.permutation(frames)[: self.frames] for frames in (done, other)])
+        places = np.arange(len(chosen))
+        return read_run(lesson.clip, chosen, np.stack([places, places], axis=1))
+
     def terms(self, network: ClassifierNetwork, step: Step) -> dict[str, Term]:
         """In validation, all done frames and every gap-th other one are judged, and the right instruction is shown."""
-        drawn = [self._draw(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
+        drawn: Sequence[Run] = step.drawn
         windows, padding = encode_runs(network, drawn, step.rngs, step.device, self.training.plain)
         done = np.concatenate([of.labels["done"][run.present] for of, run in zip(step.lessons, drawn, strict=True)])
         texts, wrong = zip(
@@ -131,16 +141,6 @@ class Classifier:
     def read(self, outputs: Mapping[str, Array], knowledge: Knowledge) -> Verdict:
         logit = outputs["logit"]
         return Verdict(raw=logit, progress=expit(logit), success_logit=logit)
-
-    def _draw(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
-        """Frames of both classes; each is the present of one window."""
-        done, other = (np.flatnonzero(lesson.labels["done"] == value) for value in (1, 0))
-        if rng is None:
-            chosen = np.concatenate([done, other[:: lesson.clip.gap]])
-        else:
-            chosen = np.concatenate([rng.permutation(frames)[: self.frames] for frames in (done, other)])
-        places = np.arange(len(chosen))
-        return Run(lesson.clip, chosen, np.stack([places, places], axis=1))
 
 
 def entropy(logits: Tensor, chosen: Array, target: float, weight: float) -> Term:

@@ -59,6 +59,14 @@ class Learned:
             fold = number if len(self.members) > 1 else None
             yield self._curve(episode, self.members[number], stride, fold, in_sample=not unseen)
 
+    def decodes(self, episode: Episode, stride: int = 1) -> tuple[str, ...]:
+        """See `headway.estimator.Decoding`."""
+        eyes, looked_at = self.eyes, frames_to_look_at(len(episode), stride)
+        if not eyes.keeps(episode, looked_at) or eyes.cache is None:
+            return eyes.inputs.cameras
+        frames = {name: episode.camera(name) for name in eyes.inputs.cameras}
+        return tuple(name for name, pictures in frames.items() if not eyes.cache.holds(eyes.frames, pictures))
+
     def success_threshold(self, alpha: float) -> float:
         """The success probability above which at most a share `alpha` of failed episodes ever rises.
 

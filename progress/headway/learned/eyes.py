@@ -51,12 +51,12 @@ class Eyes:
         """Features (some, width) of the `wanted` frames, rising; decodes each camera once, a few frames at a time."""
         state = state_of(episode, self.inputs, "this estimator was trained with it")
         place = 0
-        for seen in self._kept(episode) if self._keeps(episode, wanted) else self._decoded(episode, wanted):
+        for seen in self._kept(episode) if self.keeps(episode, wanted) else self._decoded(episode, wanted):
             frames = wanted[place : place + len(seen)]
             yield self.encode(seen, None if state is None else state[frames], network)
             place += len(seen)
 
-    def _keeps(self, episode: Episode, wanted: Array) -> bool:
+    def keeps(self, episode: Episode, wanted: Array) -> bool:
         """Whether features are worth keeping: of all frames, from an encoder that is more than a resizing."""
         return self.cache is not None and len(wanted) == len(episode) and self.frames.dtype != np.uint8
 

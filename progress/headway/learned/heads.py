@@ -30,7 +30,7 @@ by progress and success alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -160,9 +160,18 @@ class Heads:
     def network(self, sizes: Sizes, knowledge: Knowledge) -> HeadsNetwork:
         return HeadsNetwork(sizes, self.trunk)
 
+    def draw(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
+        run = draw_run(lesson.clip, self.inputs.history, rng)
+        if rng is None:
+            return run
+        windows = rewind(run.windows, self.rewind, rng)
+        if self.sampling != "strided":
+            windows = redraw(windows, REDRAWN, self.sampling == "random", rng)
+        return replace(run, windows=windows)
+
     def terms(self, network: HeadsNetwork, step: Step) -> dict[str, Term]:
         """Frames with unknown labels enter no term that needs them, padding nothing."""
-        runs = [self._run(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
+        runs: Sequence[Run] = step.drawn
         taught = [
             _teach(lesson, run, rng, step) for lesson, run, rng in zip(step.lessons, runs, step.rngs, strict=True)
         ]
@@ -191,15 +200,6 @@ class Heads:
         mean = probability @ centres
         spread = np.sqrt((probability * (centres - mean[:, None]) ** 2).sum(axis=1))
         return Verdict(outputs["preference"], mean, success_logit=outputs["success"], uncertainty=spread)
-
-    def _run(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
-        run = draw_run(lesson.clip, self.inputs.history, rng)
-        if rng is None:
-            return run
-        windows = rewind(run.windows, self.rewind, rng)
-        if self.sampling != "strided":
-            windows = redraw(windows, REDRAWN, self.sampling == "random", rng)
-        return Run(run.clip, run.kept, windows)
 
 
 def two_hot(progress: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What each way of training an estimator has to say; loop, windows, checkpoints and streaming are shared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -114,6 +114,7 @@ class Step:
         negatives: where wrong instructions are drawn from.
         knowledge: what was measured on the training episodes.
         device: of the network.
+        drawn: what `Method.draw` made of each lesson; empty until `prepare` asked for it.
     """
 
     lessons: Sequence[Lesson]
@@ -121,6 +122,7 @@ class Step:
     negatives: Negatives
     knowledge: Knowledge
     device: torch.device
+    drawn: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,8 +183,16 @@ class Method(Protocol):
         """A network with fresh weights: a torch module that is a `WindowNetwork` and has a `tower`."""
         ...
 
+    def draw(self, lesson: Lesson, rng: np.random.Generator | None) -> Any:
+        """What a step shows of a lesson, its pictures read into memory. Without `rng` nothing is drawn.
+
+        Called from another thread, while the network is busy with the steps before: whatever waits for a disk belongs
+        here, and what a device computes faster, such as augmentation, does not.
+        """
+        ...
+
     def terms(self, network: Any, step: Step) -> dict[str, Term]:
-        """The terms of the loss of one step."""
+        """The terms of the loss of one prepared step, whose generators `draw` has used before."""
         ...
 
     def finish(self, network: Any, lessons: Sequence[Lesson], device: torch.device) -> None:
@@ -192,3 +202,9 @@ class Method(Protocol):
     def read(self, outputs: Mapping[str, Array], knowledge: Knowledge) -> Verdict:
         """What the network's outputs, each (frame, ...), say."""
         ...
+
+
+def prepare(method: Method, step: Step) -> Step:
+    """The step with what the method draws of its lessons: ready for `Method.terms`."""
+    drawn = [method.draw(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
+    return replace(step, drawn=drawn)

@@ -128,12 +128,15 @@ class Sarm:
         assert knowledge.scales is not None
         return SarmNetwork(sizes, self.trunk, knowledge.scales.done, knowledge.dense.done if knowledge.dense else 0)
 
+    def draw(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
+        run = draw_run(lesson.clip, self.inputs.history, rng)
+        return run if rng is None else replace(run, windows=rewind(run.windows, self.rewind, rng))
+
     def terms(self, network: SarmNetwork, step: Step) -> dict[str, Term]:
         """Frames without a mark enter no term, frames with unknown progress not the second, padding nothing."""
-        runs = [self._run(lesson, rng) for lesson, rng in zip(step.lessons, step.rngs, strict=True)]
-        windows, padding = encode_runs(network, runs, step.rngs, step.device, self.training.plain)
+        windows, padding = encode_runs(network, step.drawn, step.rngs, step.device, self.training.plain)
         taught = [
-            _teach(lesson, run, rng, step) for lesson, run, rng in zip(step.lessons, runs, step.rngs, strict=True)
+            _teach(lesson, run, rng, step) for lesson, run, rng in zip(step.lessons, step.drawn, step.rngs, strict=True)
         ]
         joined = {name: np.concatenate([labels[name] for labels in taught]) for name in taught[0]}
         put = partial(torch.as_tensor, device=step.device)
@@ -166,12 +169,6 @@ class Sarm:
             uncertainty=np.sqrt((probability * (by_stage - mean[:, None]) ** 2).sum(axis=1)),
             dense=dense,
         )
-
-    def _run(self, lesson: Lesson, rng: np.random.Generator | None) -> Run:
-        run = draw_run(lesson.clip, self.inputs.history, rng)
-        if rng is None:
-            return run
-        return Run(run.clip, run.kept, rewind(run.windows, self.rewind, rng))
 
 
 def stage_terms(kind: str, logits: Tensor, within_all: Tensor, stage: Tensor, within: Tensor) -> dict[str, Term]:

@@ -9,7 +9,7 @@ from headway.encoders.make import make_frame_encoder, make_text_encoder
 from headway.episodes import Episode
 from headway.errors import DatasetError
 from headway.learned.calibrating import calibrate
-from headway.learned.diary import Diary, tracker
+from headway.learned.diary import Diary, diary_path, tracker
 from headway.learned.estimator import Eyes, judge_episode
 from headway.learned.inputs import states_of
 from headway.learned.lessons import Reader, negatives_of, split
@@ -62,7 +62,7 @@ def train_member(
         knowledge,
         team,
         None if workshop.folder is None else workshop.folder / f"member-{number}.state",
-        Diary(None if folder is None else folder / f"training-{number}.jsonl", listener),
+        Diary(None if folder is None else diary_path(folder, number), listener),
     )
     course.run(on_step)
     everything = [episode for task in tasks for episode in task.episodes]

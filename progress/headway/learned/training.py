@@ -2,15 +2,19 @@
 
 Every draw depends on the seed, the epoch and the episode alone, so that a run that goes on, or that several processes
 share, takes the same steps as one that was never interrupted (but for dropout, which each process draws for itself).
+
+It is also why a thread can draw the next steps, and read their pictures from the disk, while the network is busy with
+this one: the steps are the same. Augmentation stays with the network, which computes it on its own device.
 """
 
 import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from headway.learned.ahead import Ahead
 from headway.learned.diary import Diary
-from headway.learned.method import Knowledge, Lesson, Method, Step, Term
+from headway.learned.method import Knowledge, Lesson, Method, Step, Term, prepare
 from headway.learned.resume import load_state, save_state
 from headway.learned.team import Team
 from headway.learned.wrong_text import Negatives
@@ -27,6 +32,8 @@ from headway.learned.wrong_text import Negatives
 OnStep = Callable[[int, int, float], None]
 # a state is written at most this often, in seconds
 SAVE_EVERY = 30.0
+# steps whose input is drawn and read ahead; each takes the memory of a batch's pictures
+AHEAD = 2
 
 
 @dataclass(repr=False)
@@ -43,6 +50,7 @@ class Course:
         team: the processes that train it together.
         state: where the state is kept while it trains; None for nowhere.
         diary: what is told of every epoch.
+        ahead: steps that are drawn and read while the network computes, at most; 0 for none.
     """
 
     method: Method
@@ -54,6 +62,7 @@ class Course:
     team: Team
     state: Path | None = None
     diary: Diary = field(default_factory=lambda: Diary(None))
+    ahead: int = AHEAD
     epoch: int = 0
     best: dict[str, torch.Tensor] | None = None
     best_loss: float = math.inf
@@ -70,6 +79,8 @@ class Course:
             self.optimiser, training.learning_rate, total_steps=training.epochs * self.steps, pct_start=0.1
         )
         self.saved = time.monotonic()
+        # seconds of this epoch in which the network stood idle because its input was not ready
+        self.waited = 0.0
 
     def run(self, on_step: OnStep) -> None:
         """Train to the end; the network is left with its best weights, in evaluation mode.
@@ -79,13 +90,12 @@ class Course:
         `on_step(step, steps, loss)` is called after every step.
         """
         self._resume()
-        training = self.method.training
-        while self.epoch < training.epochs and not self._is_tired():
-            loss = self._epoch(on_step)
-            self._judge(loss)
-            self.epoch += 1
-            if time.monotonic() - self.saved >= SAVE_EVERY:
-                self._save()
+        with Ahead(self._jobs(), self.ahead) as steps:
+            while self.epoch < self.method.training.epochs and not self._is_tired():
+                self._train_and_judge(steps, on_step)
+                self.epoch += 1
+                if time.monotonic() - self.saved >= SAVE_EVERY:
+                    self._save()
         self._save()
         if self.best is not None:
             self.network.load_state_dict(self.best)
@@ -93,28 +103,62 @@ class Course:
         self.method.finish(self.network, self.lessons, self.team.device)
         self.team.wait()
 
-    def _epoch(self, on_step: OnStep) -> float:
+    def _batches(self, epoch: int) -> list[list[Lesson]]:
+        """The lessons in the order of one epoch, a batch a step."""
+        training = self.method.training
+        order = np.random.default_rng([training.seed, 1, epoch]).permutation(len(self.lessons))
+        every = [self.lessons[place] for place in order]
+        return [every[begin : begin + training.batch] for begin in range(0, len(every), training.batch)]
+
+    def _jobs(self) -> Iterator[Callable[[], Step]]:
+        """What prepares this process's part of every step that is left, to the last epoch."""
+        seed = self.method.training.seed
+        for epoch in range(self.epoch, self.method.training.epochs):
+            for batch in self._batches(epoch):
+                # a process without a share of a small batch goes through the motions, so that all meet at the same sums
+                seen = self.team.share(batch) or batch[:1]
+                rngs = [np.random.default_rng([seed, 2, epoch, lesson.clip.number]) for lesson in seen]
+                yield self._job(seen, rngs)
+
+    def _job(self, lessons: Sequence[Lesson], rngs: Sequence[np.random.Generator | None]) -> Callable[[], Step]:
+        bare = Step(lessons, rngs, self.negatives, self.knowledge, self.team.device)
+        return partial(prepare, self.method, bare)
+
+    def _await(self, steps: Ahead[Step]) -> Step:
+        """The next step; the seconds until it is ready count as `waited`."""
+        begun = time.perf_counter()
+        step = next(steps)
+        self.waited += time.perf_counter() - begun
+        return step
+
+    def _train_and_judge(self, steps: Ahead[Step], on_step: OnStep) -> None:
+        """One epoch: train, judge the network, and write down how it went."""
+        begun, self.waited = time.perf_counter(), 0.0
+        line = {"epoch": float(self.epoch), "loss": self._epoch(steps, on_step)}
+        line["learning_rate"] = float(self.schedule.get_last_lr()[0])
+        if self.held_out:
+            line["validation_loss"] = self._judge()
+        seconds = time.perf_counter() - begun
+        line |= {"epoch_seconds": round(seconds, 3), "waited_share": round(self.waited / seconds, 5)}
+        if self.team.leads:
+            self.diary.write(line)
+
+    def _epoch(self, steps: Ahead[Step], on_step: OnStep) -> float:
         training = self.method.training
         torch.manual_seed((training.seed * 1_000_003 + self.epoch) * 64 + self.team.rank)
-        order = np.random.default_rng([training.seed, 1, self.epoch]).permutation(len(self.lessons))
         self.network.train()
         losses = []
-        for number in range(self.steps):
-            places = order[number * training.batch : (number + 1) * training.batch]
-            losses.append(self._step([self.lessons[place] for place in places]))
+        for number, batch in enumerate(self._batches(self.epoch)):
+            losses.append(self._step(self._await(steps), bool(self.team.share(batch))))
             on_step(self.epoch * self.steps + number + 1, training.epochs * self.steps, losses[-1])
         return float(np.mean(losses))
 
-    def _step(self, batch: Sequence[Lesson]) -> float:
-        # a process without a share of a small batch goes through the motions, so that all meet at the same sums
-        mine = self.team.share(batch)
-        seen = mine or batch[:1]
-        seed = self.method.training.seed
-        rngs = [np.random.default_rng([seed, 2, self.epoch, lesson.clip.number]) for lesson in seen]
+    def _step(self, step: Step, counts: bool) -> float:
+        """One step of the optimiser: the loss. `counts`: whether its lessons are this process's own share."""
         self.optimiser.zero_grad()
         with _autocast(self.team.device):
-            terms = self.method.terms(self.network, Step(seen, rngs, self.negatives, self.knowledge, self.team.device))
-        if not mine:
+            terms = self.method.terms(self.network, step)
+        if not counts:
             terms = {name: Term(term.total * 0, 0, term.weight) for name, term in terms.items()}
         loss, value = self._together(terms)
         loss.backward()
@@ -132,35 +176,27 @@ class Course:
         loss = (torch.stack(shares) / self.team.sum(counts).clamp(min=1)).sum()
         return loss, float(self.team.sum(loss.detach()))
 
-    def _judge(self, loss: float) -> None:
-        """Remember the weights when they are the best yet on the held-out lessons, and write the epoch down."""
-        line: dict[str, float] = {
-            "epoch": float(self.epoch),
-            "loss": loss,
-            "learning_rate": float(self.schedule.get_last_lr()[0]),
-        }
-        if self.held_out:
-            # the first process's word counts, or rounding could make them stop at different epochs
-            own = torch.tensor(self._validate() if self.team.leads else 0.0, device=self.team.device)
-            judged = float(self.team.sum(own))
-            line["validation_loss"] = judged
-            if judged < self.best_loss:
-                self.best_loss, self.best_epoch = judged, self.epoch
-                self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        if self.team.leads:
-            self.diary.write(line)
+    def _judge(self) -> float:
+        """The loss on the held-out lessons; the weights are remembered when they are the best yet."""
+        # the first process's word counts, or rounding could make them stop at different epochs
+        own = torch.tensor(self._validate() if self.team.leads else 0.0, device=self.team.device)
+        judged = float(self.team.sum(own))
+        if judged < self.best_loss:
+            self.best_loss, self.best_epoch = judged, self.epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        return judged
 
     @torch.inference_mode()
     def _validate(self) -> float:
         """The loss on the held-out lessons, nothing drawn, nothing augmented."""
         self.network.eval()
         totals: dict[str, list[float]] = {}
-        for lesson in self.held_out:
-            step = Step([lesson], [None], self.negatives, self.knowledge, self.team.device)
-            for name, term in self.method.terms(self.network, step).items():
-                sums = totals.setdefault(name, [0.0, 0.0, term.weight])
-                sums[0] += float(term.total)
-                sums[1] += term.count
+        with Ahead((self._job([lesson], [None]) for lesson in self.held_out), self.ahead) as steps:
+            for _ in self.held_out:
+                for name, term in self.method.terms(self.network, self._await(steps)).items():
+                    sums = totals.setdefault(name, [0.0, 0.0, term.weight])
+                    sums[0] += float(term.total)
+                    sums[1] += term.count
         return float(sum(weight * total / max(count, 1) for total, count, weight in totals.values()))
 
     def _is_tired(self) -> bool:

@@ -32,7 +32,7 @@ from headway.errors import DatasetError, InvalidValue, UnknownName, Unsupported
 from headway.learned.estimator import Learned
 from headway.learned.inputs import Clip, InputConfig
 from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes, Term, TrainingConfig, Verdict
-from headway.learned.runs import Run, encode_runs
+from headway.learned.runs import Run, encode_runs, read_run
 from headway.learned.trunk import Sizes, Tower
 
 # goals that are remembered, spread over the demonstrations
@@ -119,14 +119,17 @@ class Vip:
     def network(self, sizes: Sizes, knowledge: Knowledge) -> VipNetwork:
         return VipNetwork(sizes, self.width, self.dimension)
 
+    def draw(self, lesson: Lesson, rng: np.random.Generator | None) -> tuple[Run, Array]:
+        """What `draw_pairs` makes of it."""
+        return draw_pairs(lesson.clip, self.pairs, rng)
+
     def terms(self, network: VipNetwork, step: Step) -> dict[str, Term]:
         """The loss over the pairs of all lessons; in validation every pair of an episode, and no negatives.
 
         Each process of several takes the logarithm of its own mean.
         """
         runs, places, offset = [], [], 0
-        for lesson, rng in zip(step.lessons, step.rngs, strict=True):
-            run, triples = draw_pairs(lesson.clip, self.pairs, rng)
+        for run, triples in step.drawn:
             runs.append(run)
             places.append(triples + offset)
             offset += len(run.windows)
@@ -230,7 +233,8 @@ def draw_pairs(clip: Clip, pairs: int, rng: np.random.Generator | None) -> tuple
     pair, goal = np.nonzero(seen[None] > chosen[:, None])
     before, after = np.searchsorted(seen, chosen), np.searchsorted(seen, chosen + 1)
     places = np.arange(len(seen))
-    return Run(clip, there[seen], np.stack([places, places], axis=1)), np.stack([before[pair], after[pair], goal])
+    run = read_run(clip, there[seen], np.stack([places, places], axis=1))
+    return run, np.stack([before[pair], after[pair], goal])
 
 
 def _distance(embedding: Tensor, of: Tensor, to: Tensor) -> Tensor:

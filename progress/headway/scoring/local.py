@@ -3,31 +3,38 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
-from headway.encoders.cache import default_cache
-from headway.estimator import Waiting
+from headway.checks.pictures import Facts
+from headway.encoders.cache import FeatureCache, default_cache
+from headway.episodes import Episode
+from headway.estimator import Decoding, Waiting
 from headway.files import write_json
+from headway.scoring.decoding import DecodeAhead
 from headway.scoring.engine import Work
 from headway.scoring.episode import score_episode
 
 
-def score_here(work: Work, left: Sequence[int], on_part: Callable[[], None]) -> None:
+def score_here(work: Work, left: Sequence[int], on_part: Callable[[], None], workers: int = 0) -> None:
     """Score what is left, one episode after the other (`headway.scoring.engine.Engine`).
 
-    Estimators that wait for something, or gain by it, judge several at once, each in a thread: they have `at_once`.
+    `workers` processes decode the episodes to come. Estimators that wait for something, or gain by it, judge several
+    at once instead, each in a thread: they have `at_once`.
     """
     at_once = getattr(work.estimator, "at_once", None)
-    for _ in _in_turn(work, left) if at_once is None else _side_by_side(work, left, at_once):
+    for _ in _in_turn(work, left, workers) if at_once is None else _side_by_side(work, left, at_once):
         on_part()
 
 
-def _in_turn(work: Work, left: Sequence[int]) -> Iterator[None]:
-    """While an episode is judged, the part of the one before is written."""
+def _in_turn(work: Work, left: Sequence[int], workers: int) -> Iterator[None]:
+    """While an episode is judged, the next is decoded and the part of the one before is written."""
     cache = default_cache()
-    with ThreadPoolExecutor(1) as writer:
+    episodes = (work.source.episode(index) for index in left)
+    with DecodeAhead(workers) as ahead, ThreadPoolExecutor(1) as writer:
         written: Future[None] | None = None
-        for index in left:
-            part = score_episode(work.source.episode(index), work.estimator, work.options, work.numbers, cache)
+        decoded = ahead.episodes(episodes, partial(_looked_at, work, cache))
+        for index, episode in zip(left, decoded, strict=True):
+            part = score_episode(episode, work.estimator, work.options, work.numbers, cache)
             if written is not None:
                 written.result()
                 yield
@@ -35,6 +42,14 @@ def _in_turn(work: Work, left: Sequence[int]) -> Iterator[None]:
         if written is not None:
             written.result()
             yield
+
+
+def _looked_at(work: Work, cache: FeatureCache, episode: Episode) -> set[str]:
+    """The cameras that the estimator or the checks will go through."""
+    unchecked = {name for name, frames in episode.cameras.items() if not cache.holds(Facts(), frames)}
+    if not isinstance(work.estimator, Decoding):
+        return unchecked
+    return unchecked | set(work.estimator.decodes(episode, work.options.stride))
 
 
 def _side_by_side(work: Work, left: Sequence[int], at_once: int) -> Iterator[None]:

@@ -10,7 +10,7 @@ from headway.episodes import ArrayFrames, Episode
 from headway.errors import DatasetError, InvalidValue
 from headway.learned.classifier import Classifier, entropy
 from headway.learned.inputs import InputConfig
-from headway.learned.method import Knowledge, Step, TaskEpisodes, TrainingConfig
+from headway.learned.method import Knowledge, Step, TaskEpisodes, TrainingConfig, prepare
 from headway.learned.train_member import make_reader
 from headway.learned.wrong_text import Negatives
 from headway.specs import untrained
@@ -128,7 +128,7 @@ def test_a_step_draws_as_many_frames_of_either_class_and_none_that_is_unlabelled
 
     def terms(share, rngs):
         negatives = Negatives(reader.texts, ((),), share)
-        step = Step(lessons, rngs, negatives, Knowledge(), torch.device("cpu"))
+        step = prepare(method, Step(lessons, rngs, negatives, Knowledge(), torch.device("cpu")))
         return {name: term.count for name, term in method.terms(Spy(), step).items()}
 
     rngs = [np.random.default_rng(0), np.random.default_rng(1)]

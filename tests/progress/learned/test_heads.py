@@ -13,7 +13,7 @@ from headway.errors import DatasetError, InvalidValue
 from headway.learned.checkpoint import load_learned, save_learned
 from headway.learned.heads import BINS, Heads, preference_term, progress_term, stage_term, success_term, two_hot
 from headway.learned.inputs import InputConfig
-from headway.learned.method import Knowledge, Step, TaskEpisodes, TrainingConfig
+from headway.learned.method import Knowledge, Step, TaskEpisodes, TrainingConfig, prepare
 from headway.learned.targets import Scales, fit_scale
 from headway.learned.train_member import make_reader
 from headway.learned.trunk import TrunkConfig
@@ -260,7 +260,7 @@ def test_every_window_and_every_side_of_a_pair_shows_the_frames_it_is_taught_by(
     spy = Spy()
     rngs = [np.random.default_rng(seed) for seed in range(5)]
     negatives = Negatives(reader.texts, ((),), 0.5)
-    terms = method.terms(spy, Step(lessons, rngs, negatives, knowledge, torch.device("cpu")))
+    terms = method.terms(spy, prepare(method, Step(lessons, rngs, negatives, knowledge, torch.device("cpu"))))
     known = np.concatenate([lesson.clip.features[0].reshape(len(lesson.clip), -1) for lesson in lessons])
     labels = np.concatenate([lesson.labels["progress"] for lesson in lessons])
     shown = [int(np.abs(known - present.numpy()).sum(axis=1).argmin()) for present in spy.windows[:, -1]]
@@ -288,7 +288,8 @@ def test_sampling_decides_what_histories_are_learned_from(workshop, make_slider,
     knowledge = method.study([TaskEpisodes([make_slider(0, seconds=8.0)], NAMES)])
     lesson = reader.read(make_slider(0, seconds=8.0), 0, 0, knowledge)
     spy, none = Spy(), Negatives(reader.texts, ((),), 0.0)
-    method.terms(spy, Step([lesson], [np.random.default_rng(0)], none, knowledge, torch.device("cpu")))
+    step = Step([lesson], [np.random.default_rng(0)], none, knowledge, torch.device("cpu"))
+    method.terms(spy, prepare(method, step))
     known = lesson.clip.features[0].reshape(len(lesson.clip), -1)
     steps = []
     for window, padding in zip(spy.windows[: len(known) // lesson.clip.gap], spy.padding, strict=False):
@@ -303,7 +304,8 @@ def test_in_validation_nothing_is_drawn_and_the_same_terms_come(workshop, make_s
     reader = make_reader(METHOD, workshop)
     knowledge = METHOD.study([TaskEpisodes(episodes, NAMES)])
     lessons = [reader.read(episode, number, 0, knowledge) for number, episode in enumerate(episodes)]
-    step = Step(lessons, [None, None], Negatives(reader.texts, ((),), 1.0), knowledge, torch.device("cpu"))
+    bare = Step(lessons, [None, None], Negatives(reader.texts, ((),), 1.0), knowledge, torch.device("cpu"))
+    step = prepare(METHOD, bare)
     first, second = METHOD.terms(Spy(), step), METHOD.terms(Spy(), step)
     assert {name: term.count > 0 for name, term in first.items()} == {
         "progress": True,

@@ -9,7 +9,7 @@ import torch
 from headway.episodes import ArrayFrames, Episode, Stage
 from headway.errors import DatasetError
 from headway.learned.inputs import load_clip
-from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes
+from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes, prepare
 from headway.learned.runs import draw_run
 from headway.learned.sarm import Sarm, stage_terms
 from headway.learned.targets import Scales, fit_scale
@@ -112,7 +112,8 @@ def teach(workshop, monkeypatch):
         spy = Spy(3)
         none = Negatives(make_reader(method, workshop).texts, ((),), 0.0)
         rngs = [np.random.default_rng(seed)]
-        method.terms(spy, Step([lesson], rngs, negatives or none, knowledge, torch.device("cpu")))
+        step = Step([lesson], rngs, negatives or none, knowledge, torch.device("cpu"))
+        method.terms(spy, prepare(method, step))
         return spy, kept, lesson
 
     return taught

@@ -10,7 +10,7 @@ from headway.episodes import ArrayFrames, Episode
 from headway.errors import DatasetError, InvalidValue, UnknownName, Unsupported
 from headway.learned.checkpoint import load_learned, save_learned
 from headway.learned.inputs import Clip, InputConfig
-from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes, TrainingConfig
+from headway.learned.method import Knowledge, Lesson, Step, TaskEpisodes, TrainingConfig, prepare
 from headway.learned.sarm import Sarm
 from headway.learned.trunk import Sizes
 from headway.learned.vip import GOALS, Vip, draw_pairs, with_goals
@@ -47,7 +47,8 @@ def clip_of(embedding, gap=1):
 
 def step_of(*clips, rngs=None):
     lessons = [Lesson(clip, {}, None) for clip in clips]
-    return Step(lessons, rngs or [None] * len(clips), None, Knowledge(), torch.device("cpu"))
+    bare = Step(lessons, rngs or [None] * len(clips), None, Knowledge(), torch.device("cpu"))
+    return prepare(Vip(INPUTS), bare)
 
 
 def mean_of(term):
