@@ -10,21 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-COMMANDS = (
-    "demo",
-    "tasks",
-    "collect",
-    "label",
-    "annotate",
-    "train",
-    "policy",
-    "score",
-    "report",
-    "weights",
-    "fetch",
-    "evaluate",
-    "filter",
-)
+from headway import cli
+
+COMMANDS = tuple(cli.COMMANDS)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +47,11 @@ def test_help_lists_every_command_with_one_line_each(headway):
     assert done.returncode == 0
     for command in COMMANDS:
         assert any(line.strip().startswith(command + " ") for line in done.stdout.splitlines())
+
+
+def test_the_list_says_of_every_command_what_its_own_help_says_first():
+    for name, command in cli.COMMANDS.items():
+        assert command.summary == (command.load().__doc__ or "").splitlines()[0], name
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -3,51 +3,117 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
 
-import tyro
 
-from headway.cli.annotate import annotate
-from headway.cli.bridge import bridge
-from headway.cli.bridge_sim import bridge_sim
-from headway.cli.collect import collect, tasks
-from headway.cli.demo import demo
-from headway.cli.demo_arm import demo_arm
-from headway.cli.evaluate import evaluate
-from headway.cli.fetch import fetch
-from headway.cli.filter import filter_dataset
-from headway.cli.label import label
-from headway.cli.merge import merge
-from headway.cli.policy import policy
-from headway.cli.replay import replay
-from headway.cli.report import report
-from headway.cli.score import score
-from headway.cli.serve import serve
-from headway.cli.train import train
-from headway.cli.watch import watch
-from headway.cli.weights import weights
-from headway.errors import HeadwayError
+@dataclass(frozen=True)
+class Command:
+    """A command, imported only when it is run: some need seconds for what they import.
 
-COMMANDS: dict[str, Callable[..., int]] = {
-    "demo": demo,
-    "tasks": tasks,
-    "collect": collect,
-    "label": label,
-    "annotate": annotate,
-    "train": train,
-    "score": score,
-    "merge": merge,
-    "report": report,
-    "evaluate": evaluate,
-    "weights": weights,
-    "policy": policy,
-    "filter": filter_dataset,
-    "bridge": bridge,
-    "bridge-sim": bridge_sim,
-    "watch": watch,
-    "replay": replay,
-    "serve": serve,
-    "demo-arm": demo_arm,
-    "fetch": fetch,
+    Attributes:
+        module: of this package.
+        function: in it.
+        summary: the first line of its docstring.
+    """
+
+    module: str
+    function: str
+    summary: str
+
+    def load(self) -> Callable[..., int]:
+        """The function."""
+        loaded: Callable[..., int] = getattr(import_module(f"headway.cli.{self.module}"), self.function)
+        return loaded
+
+
+COMMANDS = {
+    "demo": Command(
+        "demo",
+        "demo",
+        "Run the main job on simulated demonstrations: collect, train, score, judge, train policies, report.",
+    ),
+    "tasks": Command("collect", "tasks", "List the simulated tasks, one a line: its id, then its instruction."),
+    "collect": Command(
+        "collect",
+        "collect",
+        "Record demonstrations of a simulated task as a LeRobot dataset, with the truth beside them.",
+    ),
+    "label": Command(
+        "label",
+        "label",
+        "Mark stages and success by hand, with the keyboard, on a page that this machine serves to itself.",
+    ),
+    "annotate": Command(
+        "annotate",
+        "annotate",
+        "Let a vision-language model mark where each subtask begins and ends, to the frame. The dataset is only read.",
+    ),
+    "train": Command(
+        "train", "train", "Train an estimator on demonstrations; then NAME:RUN names it, such as sarm:runs/tidy."
+    ),
+    "score": Command(
+        "score",
+        "score",
+        "Score a dataset into tables: progress, stage and success of every frame. It is only read, but for --install.",
+    ),
+    "merge": Command(
+        "merge",
+        "merge",
+        "Put the shards of one run of headway score together, into the tables that one run alone would have written.",
+    ),
+    "report": Command(
+        "report",
+        "report",
+        "Write one self-contained page: every episode ranked, with its pictures, its curve and its video.",
+    ),
+    "evaluate": Command(
+        "evaluate",
+        "evaluate",
+        "Tell whether estimators are right: every figure that the dataset lets one know, beside blind controls.",
+    ),
+    "weights": Command(
+        "weights",
+        "weights",
+        "Turn scores into a weight for every frame, for behaviour cloning: columns index and weight, in [0, 1].",
+    ),
+    "policy": Command(
+        "policy",
+        "policy",
+        "Train a policy on demonstrations, weighted or not; evaluate it; compare two on the same layouts.",
+    ),
+    "filter": Command(
+        "filter",
+        "filter_dataset",
+        "Keep the episodes, and the parts of them, that the scores speak for; the dataset itself is left alone.",
+    ),
+    "bridge": Command(
+        "bridge", "bridge", "Tell progress, reward and success live, beside an arm, through a ROS bridge."
+    ),
+    "bridge-sim": Command(
+        "bridge_sim",
+        "bridge_sim",
+        "Put a simulated arm behind a rosbridge server, for `headway bridge` to look at as at any other arm.",
+    ),
+    "watch": Command(
+        "watch",
+        "watch",
+        "Tell progress and success live from a camera of this machine, or from a video file. No ROS is needed.",
+    ),
+    "replay": Command(
+        "replay", "replay", "Live through a recording of headway bridge once more: does the same come out, bit for bit?"
+    ),
+    "serve": Command(
+        "serve",
+        "serve",
+        "Answer with progress, success and reward over HTTP. Only this machine is answered, but for --host.",
+    ),
+    "demo-arm": Command(
+        "demo_arm",
+        "demo_arm",
+        "Drive a simulated arm behind a ROS bridge under live progress, inject a fault, replay the recording.",
+    ),
+    "fetch": Command("fetch", "fetch", "Download a pretrained model, after showing its size and licence."),
 }
 
 
@@ -71,14 +137,18 @@ def overview() -> str:
         "usage: headway COMMAND ...        headway COMMAND --help shows its options and an example",
         "",
     ]
-    lines += [f"  {name:<11}{(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<11}{command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(lines)
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    import tyro
+
+    from headway.errors import HeadwayError
+
     try:
         status = tyro.cli(
-            COMMANDS[name], prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+            COMMANDS[name].load(), prog=f"headway {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
         )
         sys.stdout.flush()
         return status

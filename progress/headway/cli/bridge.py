@@ -41,8 +41,8 @@ def bridge(
 ) -> int:
     """Tell progress, reward and success live, beside an arm, through a ROS bridge.
 
-    Nothing is ever sent to the arm without --policy, --motion, a live e-stop topic and a call of NAMESPACE/enable. For
-    example, beside the arm that `headway bridge-sim tidy-drawer` simulates:
+    Nothing is ever sent to the arm without --policy, --motion, a live e-stop topic and a call of NAMESPACE/enable. What
+    follows runs beside the arm that `headway bridge-sim tidy-drawer` simulates. For example:
 
         headway bridge --url ws://127.0.0.1:9090 --estimator sarm:runs/tidy --task "put the cube in the drawer"
 

@@ -19,6 +19,7 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from headway.encoders.quick_gelu import fold_quick_gelu
 from headway.episodes import Array
 from headway.errors import CheckpointError
 
@@ -88,7 +89,9 @@ class PretrainedFrames:
         self._processor = load_processor(folder, name, self._tower.video)
         self._network = load_tower(folder, name, self._tower.network, self._tower.part).to(self._device)
         self.name = name
+        # of the weights as they were saved
         self.fingerprint = fingerprint(self._network, self._processor.to_dict(), self._tower)
+        fold_quick_gelu(self._network)
         self.dtype = np.dtype(np.float32)
         self.shape: tuple[int, ...] = self._encode([np.zeros((32, 32, 3), np.uint8)]).shape[1:]
 

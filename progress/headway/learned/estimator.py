@@ -123,7 +123,7 @@ class LearnedStream:
 
     def __init__(self, method: Method, member: Member, eyes: Eyes, instruction: str):
         self._method, self._member, self._eyes = method, member, eyes
-        self._text = eyes.words.encode(instruction)
+        self._text = eyes.hear(instruction)
         self._first: Tensor | None = None
         self._times: deque[float] = deque()
         self._features: deque[Tensor] = deque()

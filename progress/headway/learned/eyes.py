@@ -1,7 +1,7 @@
 """How pictures, states and words reach a network: each frame is decoded once and encoded once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from headway.learned.inputs import InputConfig, state_of
 
 KEPT = 256
 """Features that are read from the cache at once."""
+HEARD = 1000
+"""Instructions remembered."""
 PICTURES = 32
 """Pictures held at once; they come in the size they were recorded at."""
 
@@ -27,6 +29,7 @@ class Eyes:
         frames, words: the frozen encoders.
         device: of the network.
         cache: where the features of whole episodes are kept; None for nowhere.
+        heard: what was said before, and its encoding; episodes are mostly told the same.
     """
 
     inputs: InputConfig
@@ -34,6 +37,15 @@ class Eyes:
     words: TextEncoder
     device: str
     cache: FeatureCache | None = None
+    heard: dict[str, Array] = field(default_factory=dict)
+
+    def hear(self, instruction: str) -> Array:
+        """An encoded instruction, float32 (dimension,)."""
+        if instruction not in self.heard:
+            if len(self.heard) >= HEARD:
+                self.heard.clear()
+            self.heard[instruction] = self.words.encode(instruction)
+        return self.heard[instruction]
 
     def encode(self, pictures: Array, state: Array | None, network: "torch.nn.Module") -> Tensor:
         """Encoder features (frame, camera, *shape) and state (frame, state_dim) -> a network's (frame, width)."""

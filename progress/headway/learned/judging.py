@@ -23,7 +23,7 @@ def judge_episode(method: Method, member: Member, eyes: Eyes, episode: Episode, 
     """
     windows = backward_windows(looked_at, method.inputs.gap_seconds * episode.fps, method.inputs.history)
     wanted = np.unique(windows[windows != PADDING])
-    text = torch.as_tensor(eyes.words.encode(episode.instruction or ""), device=eyes.device)
+    text = torch.as_tensor(eyes.hear(episode.instruction or ""), device=eyes.device)
     parts = []
     for features, places in _in_reach(eyes.watch(episode, wanted, member.network), wanted, windows):
         parts.append(_outputs(member, features, places, text))

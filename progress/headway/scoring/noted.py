@@ -23,7 +23,7 @@ def noted(episode: Episode, cache: FeatureCache) -> Episode:
 
 
 class NotedFrames:
-    """Another's frames (`headway.episodes.Frames`), which keeps their facts when all of them have been iterated over."""
+    """Another's frames (`headway.episodes.Frames`), whose facts are kept once all of them have been iterated over."""
 
     def __init__(self, frames: Frames, cache: FeatureCache):
         self._frames, self._cache = frames, cache

@@ -73,8 +73,8 @@ def _common(shards: Sequence[Path], runs: Sequence[dict[str, Any]]) -> dict[str,
             differing.append(f"number of shards: {its_count} and {count}")
         if differing:
             raise DatasetError(
-                f"{root} is a shard of another run than {shards[0]} (other {', '.join(differing)}); merge the shards of "
-                "one run"
+                f"{root} is a shard of another run than {shards[0]} (other {', '.join(differing)}); merge those of one "
+                "run"
             )
         if number in places:
             raise DatasetError(f"{root} and {places[number]} are both shard {number}/{count}; give each once")

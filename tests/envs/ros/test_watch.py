@@ -252,7 +252,6 @@ def test_a_camera_that_hangs_ends_when_it_is_told_to(stream):
 
 
 def test_what_is_no_camera_is_told_in_one_line(tmp_path, monkeypatch, capfd):
-    monkeypatch.setitem(cli.COMMANDS, "watch", watch)
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
     for arguments, words in (

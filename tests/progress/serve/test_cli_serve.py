@@ -15,8 +15,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from headway.cli import COMMANDS
-from headway.cli.serve import serve
 from headway.serve.server import listen
 
 CLIENT = Path(__file__).parents[3] / "examples" / "reward_client.py"
@@ -25,7 +23,6 @@ OURS = "a-key-of-our-own-choice"
 
 @pytest.fixture(autouse=True)
 def command(monkeypatch):
-    monkeypatch.setitem(COMMANDS, "serve", serve)
     monkeypatch.delenv("HEADWAY_SERVE_KEY", raising=False)
 
 
