@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+import anyio.from_thread
 import anyio.to_thread
 import torch
 import transformers
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from headway.encoders.pretrained import quiet
 from headway.episodes import Array
+from headway.errors import InvalidValue
 from headway.vlm.chat import Abilities, NoReply, Picture, Question, Reply, Token, Usage
 from headway.vlm.local_weights import fingerprint, load_model
-from headway.vlm.prefixes import score_prefixes
+from headway.vlm.prefixes import SharedPrompt, cut, score_prefixes
 
 
 class LocalModel:
-    """Answers questions (`headway.vlm.chat.ChatModel`), and scores prefixes, which no server does.
+    """Answers questions (`headway.vlm.chat.ChatModel`); scores prefixes and shares pictures, which no server does.
 
     Qwen2-VL, Qwen2.5-VL, Qwen3-VL, SmolVLM and Idefics 3. Pictures are shown as pictures, never as a video: a video's
     tokens hold two frames each, so the end of a prefix would move. Idefics 3 and SmolVLM see each picture whole, not in
@@ -57,6 +59,22 @@ class LocalModel:
         """Raises NoReply where the question is too long for the model or for the device's memory."""
         return await anyio.to_thread.run_sync(self._ask, question)
 
+    async def first_tokens(self, questions: Sequence[Question]) -> list[Reply]:
+        """What `ask` says to each of several questions for one token, up to how floats are summed.
+
+        What a question has in common with the one before it is not run again (`headway.vlm.prefixes`), so the order
+        decides the cost: prefixes as they grow, and all questions about one prefix in a row. Each is counted as a
+        request, and as the tokens that were run for it. May be cancelled between two questions.
+
+        Raises:
+            InvalidValue: a question for more than one token, or for one that is drawn.
+            NoReply: as `ask`.
+            Unsupported: the model's template does not mark each picture once.
+        """
+        if any(question.max_tokens != 1 or question.temperature > 0 for question in questions):
+            raise InvalidValue("first_tokens takes questions with max_tokens=1 and temperature=0; ask the others")
+        return await anyio.to_thread.run_sync(self._first_tokens, questions)
+
     def score_prefixes(
         self, pictures: Sequence[Picture], before: str, after: str, answers: Sequence[str], reuse: bool = True
     ) -> Array:
@@ -87,10 +105,33 @@ class LocalModel:
         with quiet(), _seeded(question.seed, self._model.network.device):
             output = self._model.network.generate(**inputs, generation_config=self._settings(question))
         ids = output.sequences[0, asked:].tolist()
-        usage = Usage(1, 0, asked, len(ids), time.perf_counter() - start)
+        logits = [row[0] for row in output.logits or ()]
+        return self._reply(ids, logits, question, Usage(1, 0, asked, len(ids), time.perf_counter() - start))
+
+    def _first_tokens(self, questions: Sequence[Question]) -> list[Reply]:
+        shared, replies = SharedPrompt(self._model), []
+        for question in questions:
+            anyio.from_thread.check_cancelled()
+            with self._lock, _memory_told(self.name):
+                reply = self._first_token(shared, question)
+                self.spent += reply.usage
+            replies.append(reply)
+        return replies
+
+    @torch.inference_mode()
+    def _first_token(self, shared: SharedPrompt, question: Question) -> Reply:
+        start, before = time.perf_counter(), shared.tokens
+        text = self._model.render(question.parts, to_answer=True)
+        logits = shared.run(cut(self._model, text, question.pictures))[0]
+        ids = [int(logits.argmax())]
+        usage = Usage(1, 0, shared.tokens - before, 1, time.perf_counter() - start)
+        return self._reply(ids, [logits], question, usage)
+
+    def _reply(self, ids: Sequence[int], logits: Sequence[Tensor], question: Question, usage: Usage) -> Reply:
+        """From a reply's tokens, the end among them, and the logits (vocabulary,) that each was taken from."""
         finish = "stop" if ids[-1] in self._ends else "length"
         said = ids[:-1] if finish == "stop" else ids
-        tokens = self._tokens(said, output.logits, question.top_logprobs) if question.top_logprobs else ()
+        tokens = self._tokens(said, logits, question.top_logprobs) if question.top_logprobs else ()
         return Reply(self._text(said), finish, tokens, usage)
 
     def _settings(self, question: Question) -> Any:
@@ -122,7 +163,7 @@ class LocalModel:
     def _tokens(self, ids: Sequence[int], logits: Sequence[Tensor], count: int) -> tuple[Token, ...]:
         tokens = []
         for number, row in zip(ids, logits, strict=False):
-            logprobs = row[0].float().log_softmax(-1)
+            logprobs = row.float().log_softmax(-1)
             best = logprobs.topk(min(count, len(logprobs)))
             others = zip(best.indices.tolist(), best.values.tolist(), strict=True)
             alternatives = tuple((self._text([other], marks=True), logprob) for other, logprob in others)

@@ -1,14 +1,19 @@
-"""Log-probabilities of answers after each prefix of a row of pictures: TOPReward's question (arXiv 2602.19313, eq. 1).
+"""Prompts that begin alike, on a model in memory: what one has in common with the one before it is not run again.
 
-The prompt is the user turn of the model's chat template up to the end of the text; the answer follows at once. There is
-no end of turn and no assistant's header: with them the paper's order correlation falls by half (its ablation of the
-chat template).
+A prompt is cut after each of its pictures; what follows the last one is its tail. A chat template writes a picture as a
+mark of its own, at which a tokenizer always parts, so the pieces give the same tokens as the whole. `SharedPrompt`
+keeps the keys and values of the prompt that was run last; the next is cropped to what both begin with, and the rest is
+run on top. That is exact, up to how floats are summed: attention only looks back. So in a row of growing prefixes each
+picture is run once, and of several questions about one prefix only the words are run in which they differ.
 
-Prefixes share all tokens but the text after their pictures. So each picture's keys and values are computed once and
-appended to the cache, the text is run on top, and the cache is cropped back.
+Two methods live on it: the verifier asks whole questions (`LocalModel.first_tokens`), and TOPReward (arXiv 2602.19313,
+eq. 1) wants `score_prefixes`: log-probabilities of an answer where the template is cut off after the text. There is no
+end of turn and no assistant's header: with them the paper's order correlation falls by half (its ablation of the chat
+template).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +28,95 @@ from headway.vlm.local_weights import LoadedModel
 
 # stands where the caller's text will be: the template is cut there
 CUT = "<<the text>>"
+
+Answers = Sequence[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A rendered prompt in parts.
+
+    Attributes:
+        pieces: for each picture, the text up to and with its mark, and the picture.
+        tail: numbers of the tokens after the last picture.
+    """
+
+    pieces: tuple[tuple[str, Picture], ...]
+    tail: tuple[int, ...]
+
+
+NOTHING = Prompt((), ())
+
+
+def cut(model: LoadedModel, text: str, pictures: Sequence[Picture]) -> Prompt:
+    """Cut a rendered text after the marks of its pictures. Raises Unsupported where there are not as many marks."""
+    mark = model.processor.image_token
+    *texts, tail = text.split(mark)
+    if len(texts) != len(pictures):
+        raise Unsupported(
+            f"the chat template of {model.folder.name} writes {len(texts)} marks for {len(pictures)} pictures; "
+            "take another model"
+        )
+    pieces = tuple((before + mark, picture) for before, picture in zip(texts, pictures, strict=True))
+    return Prompt(pieces, tuple(model.tokens(tail)))
+
+
+class SharedPrompt:
+    """Runs prompts one after another and computes what they begin with once, whatever that is.
+
+    Args:
+        model: in memory; nothing else may run it at the same time.
+
+    Attributes:
+        tokens: run through the network so far.
+    """
+
+    def __init__(self, model: LoadedModel):
+        self.tokens = 0
+        self._model = model
+        self._cache = DynamicCache()
+        self._last = NOTHING
+        # tokens in the cache and the position that comes next, after no piece, the first, the second, ...
+        self._ends = [(0, 0)]
+
+    @torch.inference_mode()
+    def run(self, prompt: Prompt, keep: int = 1) -> Tensor:
+        """Logits (keep, vocabulary) of what follows each of the last `keep` tokens of the tail.
+
+        Args:
+            prompt: its tail has at least `keep` tokens.
+            keep: at least 1.
+
+        Raises NoReply for more tokens than the model has positions.
+        """
+        # if this ends in an error, nothing is taken for known
+        last, self._last = self._last, NOTHING
+        pieces = _alike(last.pieces, prompt.pieces)
+        whole = pieces == len(last.pieces) == len(prompt.pieces)
+        # what is read has to be run
+        words = _alike(last.tail, prompt.tail[:-keep]) if whole else 0
+        self._ends = self._ends[: pieces + 1]
+        self._cache.crop(self._ends[-1][0] + words - self._cache.get_seq_length())
+        for text, picture in prompt.pieces[pieces:]:
+            inputs = self._model.prepare(text, [picture])
+            place = self._append(inputs, self._ends[-1][1])[1]
+            self._ends.append((self._cache.get_seq_length(), place))
+        length, place = self._ends[-1]
+        self._model.check_length(length + len(prompt.tail) + 1)
+        rest = torch.tensor([prompt.tail[words:]], device=self._model.network.device)
+        logits = self._append({"input_ids": rest}, place + words, keep)[0]
+        self._last = prompt
+        return logits
+
+    def _append(self, inputs: dict[str, Any], place: int, keep: int = 1) -> tuple[Tensor, int]:
+        """Run tokens on top of the cache. Logits (keep, vocabulary) of the last; the position that comes next."""
+        positions = place + _positions(self._model, inputs)
+        inputs = {key: value for key, value in inputs.items() if key != "mm_token_type_ids"}
+        output = self._model.network(
+            **inputs, position_ids=positions, past_key_values=self._cache, use_cache=True, logits_to_keep=keep
+        )
+        self.tokens += inputs["input_ids"].shape[1]
+        return output.logits[0], int(positions.max()) + 1
 
 
 @torch.inference_mode()
@@ -52,7 +146,7 @@ def score_prefixes(
     Raises:
         InvalidValue: no picture, no `after`, an empty answer, or a text that holds the model's mark for a picture.
         NoReply: more tokens than the model has positions.
-        Unsupported: the model's template does not render pictures one like the other.
+        Unsupported: the model's template does not mark each picture once.
     """
     wanted = [tuple(model.tokens(answer)) for answer in answers]
     if not pictures or not after or not wanted or not all(wanted):
@@ -61,77 +155,43 @@ def score_prefixes(
         )
     for text in (after, *answers):
         model.check_text(text)
-    head, picture = around_pictures(model, before, pictures[0])
-    run = _score_with_cache if reuse else _score_anew
-    return run(model, pictures, head, picture, after, wanted)
-
-
-def around_pictures(model: LoadedModel, before: str, picture: Picture) -> tuple[str, str]:
-    """The rendered text up to the first picture, and the rendered text of one picture. Raises Unsupported."""
     start = [Text(before)] if before else []
-    one, two = (model.render([*start, *[picture] * count, Text(CUT)], to_answer=False) for count in (1, 2))
-    one, two = one.partition(CUT)[0], two.partition(CUT)[0]
-    rendered = two[len(one) :]
-    if not rendered or not two.startswith(one) or not one.endswith(rendered):
-        raise Unsupported(
-            f"the chat template of {model.folder.name} does not render pictures one like the other, so prefixes "
-            "cannot be scored with it; take another model"
-        )
-    return one.removesuffix(rendered), rendered
+    ends = range(1, len(pictures) + 1)
+    rendered = [model.render([*start, *pictures[:end], Text(CUT)], to_answer=False) for end in ends]
+    texts = [text.partition(CUT)[0] + after for text in rendered]
+    return (_score_shared if reuse else _score_anew)(model, texts, pictures, wanted)
 
 
-Answers = Sequence[tuple[int, ...]]
-
-
-def _score_with_cache(
-    model: LoadedModel, pictures: Sequence[Picture], head: str, picture: str, after: str, answers: Answers
+def _score_shared(
+    model: LoadedModel, texts: Sequence[str], pictures: Sequence[Picture], answers: Answers
 ) -> tuple[Array, int]:
-    cache = DynamicCache()
-    tail = model.tokens(after)
-    scores, tokens, place = [], 0, 0
-    for number, shown in enumerate(pictures):
-        inputs = model.prepare(head + picture if number == 0 else picture, [shown])
-        place = _run(model, inputs, cache, place)[1]
-        model.check_length(cache.get_seq_length() + len(tail) + max(map(len, answers)))
-        logprobs = {}
+    shared, scores = SharedPrompt(model), []
+    for count, text in enumerate(texts, start=1):
+        prompt, logprobs = cut(model, text, pictures[:count]), {}
         for stem in _stems(answers):
-            ids = torch.tensor([[*tail, *stem]], device=model.network.device)
-            logits = _run(model, {"input_ids": ids}, cache, place, keep=len(stem) + 1)[0]
-            cache.crop(-ids.shape[1])
+            logits = shared.run(replace(prompt, tail=prompt.tail + stem), keep=len(stem) + 1)
             logprobs[stem] = logits.double().log_softmax(-1)
-            tokens += ids.shape[1]
-        tokens += inputs["input_ids"].shape[1]
         scores.append(_read(logprobs, answers))
-    return np.array(scores), tokens
+    return np.array(scores), shared.tokens
 
 
 def _score_anew(
-    model: LoadedModel, pictures: Sequence[Picture], head: str, picture: str, after: str, answers: Answers
+    model: LoadedModel, texts: Sequence[str], pictures: Sequence[Picture], answers: Answers
 ) -> tuple[Array, int]:
     scores, tokens = [], 0
-    for count in range(1, len(pictures) + 1):
+    for count, text in enumerate(texts, start=1):
         logprobs = {}
         for stem in _stems(answers):
-            inputs = model.prepare(head + picture * count + after, pictures[:count])
-            inputs["input_ids"] = _append(inputs["input_ids"], stem)
+            inputs = model.prepare(text, pictures[:count])
+            inputs["input_ids"] = _extended(inputs["input_ids"], stem)
             if "mm_token_type_ids" in inputs:
-                inputs["mm_token_type_ids"] = _append(inputs["mm_token_type_ids"], [0] * len(stem))
+                inputs["mm_token_type_ids"] = _extended(inputs["mm_token_type_ids"], [0] * len(stem))
             model.check_length(inputs["input_ids"].shape[1])
             logits = model.network(**inputs, use_cache=False, logits_to_keep=len(stem) + 1).logits[0]
             logprobs[stem] = logits.double().log_softmax(-1)
             tokens += inputs["input_ids"].shape[1]
         scores.append(_read(logprobs, answers))
     return np.array(scores), tokens
-
-
-def _run(
-    model: LoadedModel, inputs: dict[str, Any], cache: DynamicCache, place: int, keep: int = 1
-) -> tuple[Tensor, int]:
-    """Append tokens to the cache. Logits (keep, vocabulary) of the last ones; the position that comes next."""
-    positions = place + _positions(model, inputs)
-    inputs = {key: value for key, value in inputs.items() if key != "mm_token_type_ids"}
-    output = model.network(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=keep)
-    return output.logits[0], int(positions.max()) + 1
 
 
 def _positions(model: LoadedModel, inputs: dict[str, Any]) -> Tensor:
@@ -158,5 +218,11 @@ def _read(logprobs: dict[tuple[int, ...], Tensor], answers: Answers) -> list[flo
     ]
 
 
-def _append(row: Tensor, numbers: Sequence[int]) -> Tensor:
+def _extended(row: Tensor, numbers: Sequence[int]) -> Tensor:
     return torch.cat([row, row.new_tensor([list(numbers)])], dim=1)
+
+
+def _alike(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many elements two rows begin with in common."""
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other)))

@@ -8,20 +8,22 @@ does not tie as the one letter that a model would write does. What share of the 
 reported: where it is small the model did not understand, and a score that was not found is NaN, not a tie at one half.
 
 On purpose unlike the source: the reply begins with the letter, with no tag before it to prefill, which not every server
-can. The criterion stands last, so that a server's prefix cache holds the pictures for all criteria.
+can. The criterion stands last, so that a server's prefix cache holds the pictures for all criteria. A model on this
+machine is asked all questions in one row, prefix by prefix, and runs each picture once. As its first token is not
+drawn, a repeat would say the same: each question is asked once, whatever K.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import anyio
 import numpy as np
 
 from headway.episodes import Array
 from headway.errors import InvalidValue
-from headway.vlm.chat import ChatModel, Part, Question, Text
+from headway.vlm.chat import ChatModel, Part, Question, Reply, Text
 from headway.vlm.clip import Clip, evenly, prefix_parts, thinned
 from headway.vlm.judgement import Judgement, Outcome, version_of
 from headway.vlm.logprobs import TOP, answer_probabilities, spellings
@@ -44,6 +46,15 @@ LITTLE = 0.5
 LEAST = 0.001
 
 
+@runtime_checkable
+class FirstTokenModel(Protocol):
+    """A model on this machine: what its questions begin with is computed once, and the same one has the same reply."""
+
+    async def first_tokens(self, questions: Sequence[Question]) -> list[Reply]:
+        """The replies to questions for one token that is not drawn. Raises as `ChatModel.ask` does."""
+        ...
+
+
 @dataclass(frozen=True)
 class Verifier:
     """See the module.
@@ -51,7 +62,7 @@ class Verifier:
     Attributes:
         frames: how many prefixes of an episode are judged.
         criteria: C, how many of CRITERIA are asked, in their order.
-        repeats: K, each with a seed of its own; worth more than 1 only for servers whose answers differ.
+        repeats: K, each with a seed of its own, for servers whose answers differ; 1 on a model of this machine.
     """
 
     frames: int = 15
@@ -80,20 +91,21 @@ class Verifier:
                 f"{model.name} gives no log-probabilities, which the verifier lives on; use gvl or rubric there"
             )
         clip = thinned(clip, abilities.pictures)
-        shape = (len(clip.pictures), self.criteria, self.repeats)
-        scores, mass = np.full(shape, np.nan), np.full(shape, np.nan)
-
-        async def ask(place: tuple[int, ...]) -> None:
-            prefix, criterion, repeat = place
-            parts = self.parts(clip, prefix + 1, list(CRITERIA)[criterion])
-            question = Question(parts, max_tokens=1, temperature=0, seed=repeat, top_logprobs=TOP)
-            letters = answer_probabilities(await model.ask(question), {letter: spellings(letter) for letter in LETTERS})
-            scores[place], mass[place] = expectation(letters)
-
-        async with anyio.create_task_group() as tasks:
-            for place in np.ndindex(*shape):
-                tasks.start_soon(ask, place)
+        repeats = 1 if isinstance(model, FirstTokenModel) else self.repeats
+        shape = (len(clip.pictures), self.criteria, repeats)
+        questions = [self._question(clip, *place) for place in np.ndindex(*shape)]
+        if isinstance(model, FirstTokenModel):
+            replies = await model.first_tokens(questions)
+        else:
+            replies = await _ask_each(model, questions)
+        spelled = {letter: spellings(letter) for letter in LETTERS}
+        found = np.array([expectation(answer_probabilities(reply, spelled)) for reply in replies])
+        scores, mass = found.T.reshape(2, *shape)
         return replace(self._judgement(scores, mass), clip=clip)
+
+    def _question(self, clip: Clip, prefix: int, criterion: int, repeat: int) -> Question:
+        parts = self.parts(clip, prefix + 1, list(CRITERIA)[criterion])
+        return Question(parts, max_tokens=1, temperature=0, seed=repeat, top_logprobs=TOP)
 
     def parts(self, clip: Clip, prefix: int, criterion: str) -> tuple[Part, ...]:
         worst, best = CRITERIA[criterion]
@@ -114,6 +126,19 @@ class Verifier:
         )
         spread = scores.std(axis=(1, 2)) if scores[0].size > 1 else None
         return Judgement(progress, progress, spread, outcomes=+outcomes, reason=reason, notes=notes)
+
+
+async def _ask_each(model: ChatModel, questions: Sequence[Question]) -> list[Reply]:
+    """All at the same time; the model bounds how many are under way."""
+    replies: dict[int, Reply] = {}
+
+    async def ask(number: int) -> None:
+        replies[number] = await model.ask(questions[number])
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(len(questions)):
+            tasks.start_soon(ask, number)
+    return [replies[number] for number in range(len(questions))]
 
 
 def expectation(letters: Mapping[str, float]) -> tuple[float, float]:

@@ -133,7 +133,8 @@ def test_reuse_runs_each_picture_once(saved, pictures):
         spent[reuse] = model.spent
     # 96 x 128 pixels in squares of 32, and a mark on either side
     head, picture, tail = len("|user\n"), 3 * 4 + 2, len("Well?")
-    assert spent[True].prompt_tokens == head + 8 * (picture + tail)
+    # the mark behind a picture is run with the text and again with the next picture
+    assert spent[True].prompt_tokens == head + 8 * (picture + tail) + 7
     assert spent[False].prompt_tokens == 8 * (head + tail) + picture * 36
     assert spent[True].requests == spent[False].requests == 8
     assert spent[True].seconds > 0
@@ -153,14 +154,37 @@ def test_what_cannot_be_scored_is_told_in_one_line(saved, pictures):
             model.score_prefixes(pictures[:1], BEFORE, "a" * 5000, ANSWERS, reuse)
 
 
-def test_a_template_that_numbers_its_pictures_is_refused(saved, pictures, tmp_path):
-    folder = shutil.copytree(saved("qwen3"), tmp_path / "model")
-    template = (folder / "chat_template.jinja").read_text()
-    (folder / "chat_template.jinja").write_text(
-        template.replace("<|vision_start|>", "{{ loop.index }}<|vision_start|>")
-    )
-    with pytest.raises(Unsupported, match="one like the other") as told:
-        LocalModel(str(folder)).score_prefixes(pictures, BEFORE, AFTER, ANSWERS)
+def templated(folder: Path, tmp_path: Path, old: str, new: str) -> LocalModel:
+    """A model with another chat template."""
+    copy = shutil.copytree(folder, tmp_path / "model")
+    template = (copy / "chat_template.jinja").read_text()
+    assert old in template
+    (copy / "chat_template.jinja").write_text(template.replace(old, new))
+    return LocalModel(str(copy))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<|vision_start|>", "{{ loop.index }}<|vision_start|>"),
+        ("<|im_start|>{{", "<|im_start|>{{ message['content'] | length }}{{"),
+    ],
+    ids=["each its number", "how many at the start"],
+)
+def test_a_template_may_write_what_it_likes_around_pictures(old, new, saved, pictures, tmp_path):
+    model = templated(saved("qwen3"), tmp_path, old, new)
+    cached = model.score_prefixes(pictures, BEFORE, AFTER, ANSWERS)
+    anew = model.score_prefixes(pictures, BEFORE, AFTER, ANSWERS, reuse=False)
+    np.testing.assert_allclose(cached, anew, atol=1e-5)
+    plain = LocalModel(str(saved("qwen3"))).score_prefixes(pictures, BEFORE, AFTER, ANSWERS)
+    assert np.abs(cached[-1] - plain[-1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("written", ["<|image_pad|><|image_pad|>", ""])
+def test_a_template_that_does_not_mark_each_picture_once_is_refused(written, saved, pictures, tmp_path):
+    model = templated(saved("qwen3"), tmp_path, "<|image_pad|>", written)
+    with pytest.raises(Unsupported, match=rf"writes {len(written) // 13} marks for 1 pictures") as told:
+        model.score_prefixes(pictures, BEFORE, AFTER, ANSWERS)
     assert "\n" not in str(told.value)
 
 
