@@ -1,7 +1,7 @@
 # where it is set every one of the tests' many processes would compile all that it imports
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-arm test test-ros soak test-metaworld lint format types wheel setup setup-metaworld help
+.PHONY: demo demo-arm bench bench-fast test test-ros soak test-metaworld lint format types wheel setup setup-metaworld help
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,12 @@ demo: setup ## run the main job: collect, train, score, judge, report (under 8 m
 
 demo-arm: setup ## drive a simulated arm behind a ROS bridge, inject a fault, replay (trains for some minutes first)
 	@.venv/bin/headway demo-arm
+
+bench: setup ## measure every claim of speed beside its peer and write benchmarks/RESULTS.md (on a machine left alone)
+	@.venv/bin/python benchmarks/all.py
+
+bench-fast: setup ## see that every benchmark runs; its figures mean nothing
+	@.venv/bin/python benchmarks/all.py --fast
 
 test: setup ## run all the tests
 	@.venv/bin/python -m pytest --numprocesses auto --dist loadfile

@@ -10,8 +10,6 @@ time): nothing here runs on more than one.
     .venv/bin/python benchmarks/metrics.py --fast      # seconds, its figures mean little
 """
 
-import os
-import platform
 import resource
 import time
 from collections.abc import Callable
@@ -20,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy
-import sklearn
 import tyro
+from claims import Claim, write_claims
 from scipy import stats
 
 from headway.episodes import Array
-from headway.files import write_json
 from headway.metrics import bins, detection, errors, gains, intervals, language, order, ranking, stages, success
 
 # the stages of the made-up task, and the policies and texts that the episodes are dealt out to
@@ -210,14 +206,14 @@ def main(args: Args) -> None:
         f"Order correlation of the same episodes cut to {args.frames // 2} to {args.frames} frames: {ragged:.2f} s.",
     ]
     lines += [f"Peak memory, the data among it: {memory:.1f} GB."]
-    about = {"numpy": np.__version__, "scipy": scipy.__version__, "scikit-learn": sklearn.__version__}
-    about |= {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    lines += ["", ", ".join(f"{name} {version}" for name, version in about.items())]
     print("\n".join(lines))
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "metrics.md").write_text("\n".join(lines) + "\n")
-    write_json(args.out / "metrics.json", {"seconds": rows, "beside scipy": against, "memory": memory, **about})
-    print(f"\nresults are in {args.out}")
+    if args.fast:
+        print("\n--fast: the figures mean nothing")
+    claims = [Claim(f"all metrics of {what}", total, "s", 60.0, at_least=False)]
+    claims += [
+        Claim(f"{name}, over a loop of scipy's", loop / ours, "x", 20.0) for name, (ours, loop) in against.items()
+    ]
+    write_claims(args.out / "metrics.json", claims, {"seconds": rows, "beside scipy": against, "memory": memory})
 
 
 if __name__ == "__main__":

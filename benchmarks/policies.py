@@ -9,7 +9,6 @@ the repeats. All ways have to give the same rollouts to the last step.
     .venv/bin/python benchmarks/policies.py --fast      # seconds, its figures mean little
 """
 
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from claims import Claim, write_claims
 
 from headway.episodes import Array
-from headway.files import write_json
 from headway_envs.gym_env import HeadwayEnv
 from headway_envs.recording import Recorder, RecordingOptions
 from headway_envs.rendering import mujoco
@@ -153,10 +152,21 @@ def main(args: Args) -> None:
         lines.append(f"| {robot} | {' | '.join(cells)} | {row['steps']:,} | {row['successes']} |")
     print("\n".join(lines))
     print("in brackets: as a multiple of `in step`")
-    args.out.mkdir(parents=True, exist_ok=True)
-    about = {"mujoco": mujoco.__version__, "torch": torch.__version__, "machine": platform.machine()}
-    write_json(args.out / "policies.json", {"rollouts": args.rollouts, "rows": rows, **about})
-    print(f"\nresults are in {args.out / 'policies.json'}")
+    if args.fast:
+        print("\n--fast: the figures mean nothing")
+    claims = [
+        Claim(
+            f"{args.rollouts} rollouts of {TASK}, {robot}, on one core",
+            row["in step"],
+            "s",
+            20.0,
+            at_least=False,
+            note=f"{row['in step'] / row['physics alone']:.1f} times the physics alone",
+        )
+        for robot, row in rows.items()
+    ]
+    about = {"mujoco": mujoco.__version__, "rollouts": args.rollouts}
+    write_claims(args.out / "policies.json", claims, {"rows": rows, **about})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ so, by the clock on the wall.
 """
 
 import os
-import platform
 import shutil
 import tempfile
 import time
@@ -20,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from claims import Claim, write_claims
 
-from headway.files import write_json
 from headway_envs.collect import collect
 from headway_envs.rendering import mujoco
 from headway_envs.robots import ROBOTS
@@ -137,10 +136,27 @@ def main(args: Args) -> None:
     what = f"{collected['episodes']} tidy-drawer demonstrations ({collected['frames']} frames) with video"
     lines += ["", f"{what} on {os.cpu_count()} cores: {collected['wall seconds']} s (wall)"]
     print("\n".join(lines))
-    args.out.mkdir(parents=True, exist_ok=True)
-    about = {"mujoco": mujoco.__version__, "machine": platform.machine(), "cores": os.cpu_count()}
-    write_json(args.out / "simulation.json", {"rates": rows, "mujoco's own": own, "collect": collected, **about})
-    print(f"\nresults are in {args.out / 'simulation.json'}")
+    if args.fast:
+        print("\n--fast: the figures mean nothing")
+    slowest = min(rows, key=lambda name: rows[name]["step with frame"])
+    claims = [
+        Claim(
+            f"control steps with a frame of {PICTURE} pixels, the slowest scene, one core",
+            rows[slowest]["step with frame"],
+            "steps/s",
+            1000.0,
+            note=slowest,
+        ),
+        Claim(
+            f"{collected['episodes']} tidy-drawer demonstrations with video",
+            collected["wall seconds"],
+            "s",
+            40.0,
+            at_least=False,
+        ),
+    ]
+    about = {"mujoco": mujoco.__version__, "mujoco's own": own}
+    write_claims(args.out / "simulation.json", claims, {"rates": rows, "collect": collected, **about})
 
 
 if __name__ == "__main__":
