@@ -19,6 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from headway.episodes import Array
 from headway.errors import InvalidValue, UnknownName, VideoError, VideoTooShort
+from headway.machine import codec_threads
 
 # a packet of theirs may hold no picture (hidden alternate references, packed B-frames)
 UNEVEN_CODECS = {"vp8", "mpeg4", "mpeg1video", "mpeg2video", "wmv3", "vc1"}
@@ -202,6 +203,7 @@ def video_stream(container: Any, path: Path) -> Any:
         raise VideoError(f"{path} holds no video; replace it or remove it")
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = codec_threads()
     return stream
 
 

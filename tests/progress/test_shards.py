@@ -115,4 +115,4 @@ def test_on_the_command_line(headway, tmp_path):
     assert pq.read_table(merged / "episodes.parquet")["episode_index"].to_pylist() == [0, 1, 2]
     refused = headway("score", demos, "--shard", "1/2")
     assert refused.returncode == 1
-    assert "--shard and --engine ray need an --estimator" in refused.stderr
+    assert "--shard, --engine ray and --fast need an --estimator" in refused.stderr

@@ -22,7 +22,7 @@ from headway.cli.options import (
     parse_episodes,
     parse_shard,
 )
-from headway.cli.score_engine import EngineName, EngineOptions
+from headway.cli.score_engine import EngineName, EngineOptions, show_deviation
 from headway.cli.vlm_options import VlmOptions, show_order, show_plan, show_spent
 from headway.errors import InvalidValue, OutputError, Unsupported
 from headway.estimator import Estimator
@@ -54,6 +54,7 @@ def score(
     engine: EngineName = "local",
     ray_address: Annotated[str, tyro.conf.arg(metavar="HOST:PORT")] = "",
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    fast: bool = False,
     false_positive_rate: float = 0.0,
     examples: Annotated[str, tyro.conf.arg(metavar="DATASET:EPISODES")] = "",
     goal: Annotated[Path | None, tyro.conf.arg(metavar="PICTURE")] = None,
@@ -82,6 +83,7 @@ def score(
         engine: local: this process; ray: Ray Data on this machine, or on a cluster. The tables are the same
         ray_address: of a running Ray cluster; every machine of it needs the dataset and the estimator at the same place
         workers: processes that decode ahead; default: some beside a GPU or on many cores
+        fast: run a frozen encoder in 8-bit integers on this CPU; by how much progress differs is measured and printed
         false_positive_rate: also say which episodes succeed, with at most this share of failed ones among them
         examples: episodes that gvl is shown with their completion first, such as other/demos:0,3
         goal: a picture of the task done, which gvl is shown too
@@ -97,7 +99,7 @@ def score(
     source = open_source(dataset, cameras, rename)
     wanted, part = parse_episodes(episodes, source.episode_indices), parse_shard(shard)
     options = ScoreOptions(wanted, stride, task.strip() or None, rename, part)
-    where = EngineOptions(engine, workers, ray_address)
+    where = EngineOptions(engine, workers, ray_address, fast)
     if estimator == NONE:
         if dry_run or examples or goal or price or install or false_positive_rate or stride > 1:
             raise InvalidValue("--estimator none checks the data alone; leave the options of estimators out")
@@ -111,20 +113,20 @@ def score(
         folder = out or default_out("scores", dataset, estimator, *([shard.replace("/", "-of-")] if shard else []))
         vlm = VlmOptions(examples, goal, price)
         judge = vlm.apply(make_estimator(estimator, check_device(device)), options.task, source.cameras[0])
+        judge = where.hasten(judge)
         if dry_run:
             show_plan(source, judge, options, price)
             return 0
+        if fast:
+            show_deviation(estimator, device, judge, source, options)
         made = where.make(estimator, device, dataset, cameras, rename)
         scores = _score_with(judge, source, folder, options, false_positive_rate, made)
         if isinstance(judge, VlmEstimator):
             show_spent(judge, price)
             show_order(scores)
             judge.close()
-    elif part is not None or engine != "local":
-        raise InvalidValue(
-            "--shard and --engine ray need an --estimator, as every part is scored with the same one; train one first "
-            "(headway train)"
-        )
+    elif part is not None or engine != "local" or fast:
+        raise InvalidValue("--shard, --engine ray and --fast need an --estimator; train one first (headway train)")
     elif dry_run or examples or goal or price:
         raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")
     else:

@@ -7,7 +7,7 @@ estimator, which is a spec like any other (`sarm:SCORES.estimator`), its held-ou
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def score_default(
     Raises Unsupported, in one line, when no progress can be trusted, after writing tables without any; OutputError
     where `out` or the folder beside it holds something else.
     """
-    episodes = [_told(source.episode(number), options) for number in options.episodes or source.episode_indices]
+    episodes = [options.told(source.episode(number)) for number in options.episodes or source.episode_indices]
     plan = make_plan(source, episodes)
     settings = _settings(source, plan, options)
     run = out.parent / f"{out.name}.estimator"
@@ -60,10 +60,6 @@ def score_default(
         threshold = check_rate(false_positive_rate, load_learned(plan.method.name, run, device))
         tell_successes(scores, false_positive_rate, threshold)
     return scores
-
-
-def _told(episode: Episode, options: ScoreOptions) -> Episode:
-    return episode if options.task is None else replace(episode, instruction=options.task)
 
 
 def _settings(source: Source, plan: Plan, options: ScoreOptions) -> dict[str, Any]:

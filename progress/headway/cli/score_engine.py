@@ -1,4 +1,4 @@
-"""Where the work of `headway score` is done: the options, and the engine they mean."""
+"""Where and how fast the work of `headway score` is done: the options, and the engine they mean."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -9,24 +9,31 @@ from headway.errors import InvalidValue
 from headway.machine import cores
 
 if TYPE_CHECKING:
-    from headway.scoring import Engine
+    from headway.estimator import Estimator
+    from headway.scoring import Engine, ScoreOptions
+    from headway.source import Source
+
+TOLERABLE = 0.01
+"""Mean difference of progress beyond which a person is warned."""
 
 EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What decides where and by how many the work is done; never what comes out.
+    """What decides where the work is done and how fast.
 
     Attributes:
         name: `local` for this process, `ray` for Ray Data.
         workers: processes that decode ahead of the local engine; None to choose by the machine.
         address: of a running Ray cluster; empty for one on this machine alone.
+        fast: a frozen encoder runs in 8-bit integers, which alone of these changes what comes out.
     """
 
     name: EngineName = "local"
     workers: int | None = None
     address: str = ""
+    fast: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 0:
@@ -36,17 +43,51 @@ class EngineOptions:
         if self.name == "local" and self.address:
             raise InvalidValue("--ray-address is for --engine ray")
 
+    def hasten(self, estimator: "Estimator") -> "Estimator":
+        """The estimator that judges. Raises Unsupported where it cannot be made faster."""
+        if not self.fast:
+            return estimator
+        from headway.learned.fast import faster
+
+        return faster(estimator)
+
     def make(self, spec: str, device: str, dataset: str, cameras: str, rename: str) -> "Engine":
         """The engine for a spec on a dataset as the command line names them."""
         if self.name == "ray":
             from headway.scoring.ray_engine import ray_engine
-            from headway.specs import make_estimator
 
             opens = partial(open_source, dataset, cameras, rename)
-            return ray_engine(partial(make_estimator, spec, device), opens, self.address or None, device=device)
+            return ray_engine(partial(_judge, spec, device, self), opens, self.address or None, device=device)
         from headway.scoring.local import score_here
 
         return partial(score_here, workers=self.workers if self.workers is not None else decoders(device))
+
+
+def _judge(spec: str, device: str, options: EngineOptions) -> "Estimator":
+    """The estimator, made anew on another machine."""
+    from headway.specs import make_estimator
+
+    return options.hasten(make_estimator(spec, device))
+
+
+def show_deviation(spec: str, device: str, fast: "Estimator", source: "Source", options: "ScoreOptions") -> None:
+    """Say what a faster estimator says of one episode beside the exact one, and how fast it is."""
+    from headway.learned.estimator import Learned
+    from headway.learned.fast import deviation
+    from headway.specs import make_estimator
+
+    exact = make_estimator(spec, device)
+    assert isinstance(exact, Learned)
+    assert isinstance(fast, Learned)
+    index = options.wanted(source.episode_indices)[0]
+    found = deviation(exact, fast, options.told(source.episode(index)))
+    apart = f"by {found.progress_mean:.4f} on average and {found.progress_largest:.4f} at most"
+    if found.reason is not None:
+        apart = f"by an unknown amount ({found.reason})"
+    print(f"fast: encodes {found.speed:.1f} times as many pictures a second")
+    print(f"fast: progress of episode {index} differs {apart}")
+    if found.progress_mean > TOLERABLE:
+        print(f"warning: that is more than {TOLERABLE}; look at the curves (headway report), or score without --fast")
 
 
 def decoders(device: str) -> int:

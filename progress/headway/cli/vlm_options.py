@@ -86,7 +86,6 @@ def parse_price(text: str) -> tuple[float, float] | None:
 
 def show_plan(source: Source, estimator: Estimator, options: "ScoreOptions", price: str) -> None:
     """Print what scoring would take, and do nothing."""
-    from dataclasses import replace
 
     from headway.vlm.estimator import VlmEstimator
     from headway.vlm.plan import money, plan_one
@@ -96,7 +95,7 @@ def show_plan(source: Source, estimator: Estimator, options: "ScoreOptions", pri
     print(f"would score {len(wanted)} episodes of {source.root} with {estimator.name}; nothing is written")
     if not isinstance(estimator, VlmEstimator):
         return
-    one = plan_one(estimator, replace(first, instruction=options.task or first.instruction))
+    one = plan_one(estimator, options.told(first))
     plan = one.times(len(wanted))
     print(
         f"about {plan.requests} requests with {plan.pictures} pictures, {plan.prompt_tokens:,} prompt tokens and at "

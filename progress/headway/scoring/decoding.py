@@ -1,26 +1,49 @@
 """Pictures decoded ahead of need in worker processes, whatever estimator looks at them and wherever they are from."""
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from threading import RLock
 from types import TracebackType
 from typing import Any, Self
 
-from headway.episodes import Array, ArrayFrames, Episode, Frames
+from headway.episodes import Array, Episode, Frames
 from headway.errors import InvalidValue, VideoError
+from headway.scoring.decoding_frames import FramesAhead, died, packed
 from headway.scoring.decoding_pool import Link, Workers
 from headway.scoring.decoding_worker import DECLINED, END
 
 BUFFER = 512 * 2**20
 """Bytes of decoded pictures that are held at most."""
-# frames that take more bytes than this to send carry their pictures in themselves
-DESCRIPTION = 2**20
-# times that a worker may die at the same video
+# how a job ends, beside what its worker says
+GONE = "gone"
+# times that a worker may die at the same video: the system may have ended the first for reasons of its own
 TRIES = 2
+
+
+@dataclass(eq=False)
+class _Job:
+    """The pictures of one camera of one episode, to be decoded elsewhere.
+
+    Attributes:
+        frames: the camera's frames.
+        packed: the same, pickled.
+        turn: which episode it is, in order.
+        room: bytes that its pictures may take, but one always may.
+        link: the job in the workers' hands; None before and after.
+        begun: whether its pictures are spoken for, or given up.
+        deaths: how many workers died at it.
+    """
+
+    frames: Frames
+    packed: bytes
+    turn: int
+    room: int = 0
+    link: Link | None = None
+    begun: bool = False
+    deaths: int = 0
 
 
 class DecodeAhead:
@@ -34,7 +57,7 @@ class DecodeAhead:
     A video at which two workers died raises VideoError; what other videos they had in hand goes on in a new one. They
     decode with one thread each, and end with this process however it ends.
 
-    Pictures held: at most `buffer_bytes`, of which workers + 1 cameras have equal parts. Above that come two pictures
+    Pictures held: at most `buffer_bytes`, of which workers + 1 cameras have equal parts. Above that come one picture
     of each camera that is read before it was its turn (as when more of them are read in lockstep), and the part of one
     whose iteration goes on after its episode has passed. Two workers are twice as fast as one while the part of one
     camera holds half an episode; of a longer one that is looked at faster than it is decoded, the rest is decoded by
@@ -80,9 +103,12 @@ class DecodeAhead:
             if self._workers is not None:
                 self._workers.close()
 
-    def episodes(
-        self, episodes: Iterable[Episode], wanted: Callable[[Episode], Collection[str]]
-    ) -> Iterator[Episode]:
+    @property
+    def processes(self) -> list[int]:
+        """The ids of the processes that are at work; each is begun when there is something for it to do."""
+        return [] if self._workers is None else self._workers.running
+
+    def episodes(self, episodes: Iterable[Episode], wanted: Callable[[Episode], Collection[str]]) -> Iterator[Episode]:
         """The same episodes in order; of each the cameras `wanted` are being decoded by the time it is yielded.
 
         `wanted` is asked when an episode is taken up, ahead of its turn. An error in it, or in coming by an episode,
@@ -92,32 +118,49 @@ class DecodeAhead:
             yield from episodes
             return
         taken: deque[tuple[Episode, list[_Job]]] = deque()
-        failures: list[Exception] = []
-        source = iter(episodes)
+        source, over = iter(episodes), None
         try:
             while True:
-                while len(taken) <= self._ahead and not failures:
-                    with _kept(failures):
-                        episode = next(source)
-                        taken.append(self._take_up(episode, wanted(episode)))
+                over = over or self._take_up(taken, source, wanted)
                 if not taken:
                     break
-                yield taken[0][0]
-                self._pass(taken.popleft()[1])
+                episode, jobs = taken.popleft()
+                try:
+                    yield episode
+                finally:
+                    self._pass(jobs)
         finally:
             for _, jobs in taken:
                 self._pass(jobs)
-        if not isinstance(failures[0], StopIteration):
-            raise failures[0]
+        if over is not None and not isinstance(over, StopIteration):
+            raise over
 
-    def _take_up(self, episode: Episode, names: Collection[str]) -> tuple[Episode, list["_Job"]]:
+    def _take_up(
+        self,
+        taken: deque[tuple[Episode, list[_Job]]],
+        source: Iterator[Episode],
+        wanted: Callable[[Episode], Collection[str]],
+    ) -> Exception | None:
+        """Take up as many episodes as there should be; what came in the way of more: StopIteration at their end."""
+        while len(taken) <= self._ahead:
+            try:
+                episode = next(source)
+                taken.append(self._prepared(episode, wanted(episode)))
+            except Exception as error:  # noqa: BLE001 - it is raised in its turn
+                return error
+        return None
+
+    def _prepared(self, episode: Episode, names: Collection[str]) -> tuple[Episode, list[_Job]]:
+        assert self._workers is not None
+        if self._workers.closed:
+            return episode, []
         self._turn += 1
         cameras, jobs = dict(episode.cameras), []
         for name, frames in episode.cameras.items():
-            packed = _packed(frames) if name in names else None
-            if packed is not None:
-                job = _Job(frames, packed, self._turn)
-                cameras[name] = FramesAhead(frames, self, job)
+            content = packed(frames) if name in names else None
+            if content is not None:
+                job = _Job(frames, content, self._turn)
+                cameras[name] = FramesAhead(frames, partial(self._pictures, job))
                 jobs.append(job)
         with self._lock:
             self._waiting.extend(jobs)
@@ -125,60 +168,102 @@ class DecodeAhead:
         return (replace(episode, cameras=cameras) if jobs else episode), jobs
 
     def _offer(self) -> None:
-        """Hand out waiting jobs, as many as have a part of the buffer."""
+        """Hand out the jobs that wait, as many as can have a part of the buffer."""
         with self._lock:
             while self._waiting and len(self._open) < self._most:
                 job = self._waiting.popleft()
+                job.room = self._room
+                self._give(job)
                 self._open.add(job)
-                self._give(job, self._room)
 
-    def _give(self, job: "_Job", room: int, skip: int = 0) -> None:
+    def _give(self, job: _Job, skip: int = 0) -> None:
         assert self._workers is not None
-        job.link = self._workers.give(job.packed, job.turn, room, skip)
+        job.link = self._workers.give(job.packed, job.turn, job.room, skip)
 
-    def _pass(self, jobs: list["_Job"]) -> None:
+    def _pass(self, jobs: list[_Job]) -> None:
         """Drop those of the jobs that nobody has begun to read."""
         with self._lock:
             for job in jobs:
                 if not job.begun:
-                    job.begun = True
                     self._end(job)
 
-    def _end(self, job: "_Job") -> None:
+    def _end(self, job: _Job) -> None:
         with self._lock:
+            job.begun = True
             if job in self._waiting:
                 self._waiting.remove(job)
-            self._open.discard(job)
             if job.link is not None:
                 job.link.close()
                 job.link = None
+            self._open.discard(job)
             self._offer()
 
-    def _begin(self, job: "_Job") -> bool:
-        """Whether the job's pictures are for whoever asks: only the first has them, and only in time."""
+    def _begin(self, job: _Job) -> Link | None:
+        """The job, for the first who asks for its pictures, if in time."""
         with self._lock:
-            if job.begun or self._workers is None:
-                return False
+            if job.begun:
+                return None
             job.begun = True
-            if job.link is None:
-                if job not in self._waiting:
-                    return False
-                # read before its turn: it must not wait for those before it, which may wait for it
+            if job in self._waiting:
+                # before its turn: were it to wait for the jobs before it, they might be waiting for it
                 self._waiting.remove(job)
-                self._give(job, 0)
-            return True
+                self._give(job)
+            return job.link
 
-    def _again(self, job: "_Job", count: int) -> bool:
-        """Have a job done again from picture `count` on, because its worker is gone; False when there are none."""
+    def _pictures(self, job: _Job) -> Iterator[Array]:
+        count = 0
+        link = first = self._begin(job)
+        try:
+            while link is not None:
+                pictures, ending = self._message(link)
+                for place in pictures:
+                    picture = link.take(*place)
+                    count += 1
+                    yield picture
+                if ending == END:
+                    return
+                if isinstance(ending, Exception):
+                    raise ending
+                if ending == DECLINED:
+                    break
+                if ending == GONE:
+                    link = self._again(job, link, count)
+        finally:
+            if first is not None:
+                self._end(job)
+        yield from islice(job.frames, count, None)
+
+    def _message(self, link: Link) -> tuple[list[Any], object]:
+        """What the worker says next: where pictures lie, and how the job ended if it did; GONE for a worker's own end.
+
+        Raises Unsupported when workers cannot even begin.
+        """
         assert self._workers is not None
-        assert job.link is not None
-        ...
-        return True
+        try:
+            while not link.heard():
+                if not self._workers.live(link):
+                    return [], GONE
+            return link.receive()
+        except (EOFError, OSError):
+            return [], GONE
 
+    def _again(self, job: _Job, link: Link, count: int) -> Link | None:
+        """The job anew from picture `count` on, after its worker is gone; None when there are to be no more workers.
 
-@contextmanager
-def _kept(failures: list[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - raised when it is its turn
-        failures.append(error)
+        Raises VideoError when it was this very video that one worker after another died at.
+        """
+        assert self._workers is not None
+        with self._lock:
+            if self._workers.closed:
+                return None
+            status = self._workers.end_of(link.taken_by)
+            if link.at_work or not status or status > 0:
+                job.deaths += 1
+                # one picture at a time: so none is lost, and which it was that could not be decoded is known
+                job.room = 0
+            if job.deaths == TRIES:
+                raise VideoError(died(job.frames, count, status))
+            link.close()
+            job.link = None
+            self._give(job, count)
+            return job.link

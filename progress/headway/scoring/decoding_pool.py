@@ -1,12 +1,11 @@
 """Worker processes that decode, and what this process has in its hands of one job of theirs."""
 
-import mmap
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import RLock
@@ -18,12 +17,14 @@ from headway.episodes import Array
 from headway.errors import Unsupported
 from headway.machine import CODEC_THREADS
 from headway.scoring import decoding_worker
-from headway.scoring.decoding_worker import AT_WORK, HEADER, PACKED, ROOM, SKIP, TAKEN_BY, TURN
+from headway.scoring.decoding_worker import AT_WORK, HEADER, PACKED, ROOM, SKIP, TAKEN_BY, TURN, header_of
 
 # seconds without a word after which it is seen whether the workers still live
 PATIENCE = 1.0
 # seconds that a worker has to end in
 GRACE = 5.0
+# Python's exit status after an error that nobody caught
+FAILED = 1
 ONE_THREAD = dict.fromkeys(
     (CODEC_THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
 )
@@ -35,8 +36,7 @@ class Link:
     def __init__(self, connection: Connection, memory: int):
         self._connection = connection
         self._file = memory
-        self._memory = mmap.mmap(memory, 0)
-        self._header = np.frombuffer(self._memory, np.int64, 6)
+        self._header = header_of(memory)
 
     @property
     def taken_by(self) -> int:
@@ -58,21 +58,19 @@ class Link:
 
     def take(self, place: int, shape: tuple[int, ...], kind: str) -> Array:
         """A copy of the picture at that place, which goes back to the worker."""
-        dtype = np.dtype(kind)
-        if place + dtype.itemsize * int(np.prod(shape)) > len(self._memory):
-            self._memory = mmap.mmap(self._file, 0)
-        picture = np.ndarray(shape, dtype, self._memory, place).copy()
-        try:
+        picture = np.empty(shape, np.dtype(kind))
+        os.preadv(self._file, [picture], place)
+        # a worker that is done with the job, or gone, is in no need of it
+        with suppress(OSError):
             self._connection.send([place])
-        except OSError:
-            # the worker is done with the job, or gone; which of them is what it said last tells
-            pass
         return picture
 
     def close(self) -> None:
         """Give the job up; its worker goes on with others."""
         self._connection.close()
         os.close(self._file)
+        # its map holds on to the memory
+        self._header = np.zeros_like(self._header)
 
 
 class Workers:
@@ -85,9 +83,15 @@ class Workers:
     def __init__(self, number: int):
         self._number = number
         self._running: dict[int, subprocess.Popen] = {}
+        self._ended: dict[int, int] = {}
         self._lock = RLock()
         self._offers, self._listen = socket.socketpair()
-        self._closed = False
+        self.closed = False
+
+    @property
+    def running(self) -> list[int]:
+        """Process ids."""
+        return list(self._running)
 
     def give(self, packed: bytes, turn: int, room: int, skip: int) -> Link:
         """Offer a job: pickled frames of the `turn`-th episode, with `room` bytes for pictures and `skip` left out.
@@ -105,42 +109,43 @@ class Workers:
             ) from error
 
     def live(self, link: Link) -> bool:
-        """Whether the job is still to be taken, or its worker lives; workers that died are replaced.
+        """Whether the job is still to be taken, or its worker lives. When all workers died another is begun.
 
         Raises Unsupported when one could not even begin.
         """
         with self._lock:
             for number, process in list(self._running.items()):
-                status = process.poll()
-                if status is None:
-                    continue
-                self._forget(number)
-                if status > 0:
-                    raise Unsupported(
-                        f"a worker that decodes video gave up with exit status {status}; decode in this process, or "
-                        f"see what it says: {sys.executable} {decoding_worker.__file__} 0"
-                    )
-            if not self._running and not self._closed:
+                if process.poll() is not None:
+                    self._forget(number)
+            if FAILED in self._ended.values():
+                raise Unsupported(
+                    f"a worker that decodes video gave up with exit status {FAILED}; decode in this process, or see "
+                    f"what it says: {sys.executable} -P {decoding_worker.__file__} 0"
+                )
+            if not self._running and not self.closed:
                 self._start()
-            return not self._closed and link.taken_by in {0, *self._running}
+            return not self.closed and link.taken_by in {0, *self._running}
 
-    def end_of(self, number: int) -> str | None:
-        """How the worker with that process id died, as a person says it; None when it lives or is long forgotten."""
+    def end_of(self, number: int) -> int | None:
+        """The exit status of the worker with that process id, or minus the signal it died by; None when it lives.
+
+        When all workers died another is begun.
+        """
         with self._lock:
             process = self._running.get(number)
-            if process is None:
-                return None
-            try:
-                status = process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                return None
-            self._forget(number)
-        return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+            if process is not None:
+                # its files are closed a moment before it is seen to have ended
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE)
+                    self._forget(number)
+            if not self._running and not self.closed:
+                self._start()
+            return self._ended.get(number)
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             for number, process in list(self._running.items()):
                 assert process.stdin is not None
                 process.stdin.close()
@@ -155,6 +160,7 @@ class Workers:
 
     def _forget(self, number: int) -> None:
         process = self._running.pop(number)
+        self._ended[number] = process.returncode
         assert process.stdin is not None
         process.stdin.close()
 

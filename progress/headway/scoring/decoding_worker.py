@@ -27,13 +27,11 @@ import numpy as np
 from headway.errors import VideoError
 
 # the header's numbers: who took the job; whether it is being decoded at this moment; bytes of pickled frames; which
-# episode in order; bytes that pictures may take; pictures to leave out, which were delivered before a worker died
+# episode in order; bytes that pictures may take, but one always may; pictures that were delivered before a worker died
 TAKEN_BY, AT_WORK, PACKED, TURN, ROOM, SKIP = range(6)
 HEADER = 4096
 # of a slot: whole lines of a processor's cache
 ALIGNED = 64
-# however large a picture is, one can be read while the next is made
-FEWEST = 2
 
 END, DECLINED = "end", "declined"
 """Endings beside an exception: there are no more pictures; the frames cannot be unpickled here."""
@@ -45,8 +43,7 @@ class Job:
     def __init__(self, connection: Connection, memory: int):
         self.connection = connection
         self._file = memory
-        self._memory = mmap.mmap(memory, 0)
-        self._header = np.frombuffer(self._memory, np.int64, 6)
+        self._header = header_of(memory)
         self._header[TAKEN_BY] = os.getpid()
         self.turn, self._room, self._skip = (int(self._header[field]) for field in (TURN, ROOM, SKIP))
         self._size = 0
@@ -59,7 +56,7 @@ class Job:
         self._pictures: Iterator[Any] = iter(())
         self._header[AT_WORK] = 1
         try:
-            self._pictures = iter(ForkingPickler.loads(self._memory[HEADER : HEADER + int(self._header[PACKED])]))
+            self._pictures = iter(ForkingPickler.loads(os.pread(memory, int(self._header[PACKED]), HEADER)))
         except Exception:  # noqa: BLE001 - made in a main module, say; whatever it is, it cannot be had here
             self._ending = DECLINED
         self._header[AT_WORK] = 0
@@ -81,7 +78,7 @@ class Job:
             picture = next(self._pictures)
         except StopIteration:
             self._ending = END
-        except Exception as error:  # noqa: BLE001 - raised again where the pictures are wanted
+        except BaseException as error:  # noqa: BLE001 - raised again where the pictures are wanted
             self._ending = portable(error)
         self._header[AT_WORK] = 0
         if picture is None:
@@ -116,6 +113,8 @@ class Job:
             getattr(self._pictures, "close", bool)()
         self.connection.close()
         os.close(self._file)
+        # its map holds on to the memory
+        self._header = np.zeros_like(self._header)
 
     def _keep(self, picture: Any) -> None:
         size = -(-max(picture.nbytes, 1) // ALIGNED) * ALIGNED
@@ -124,27 +123,26 @@ class Job:
                 # of another size than those before; they have to be read first
                 self._late = picture
                 return
-            self._lay_out(size)
+            self._size = size
+            self._free = [HEADER + slot * size for slot in reversed(range(max(1, self._room // size)))]
         # the place that was freed last: so memory that is not needed is never touched
         place = self._free.pop()
-        np.copyto(np.ndarray(picture.shape, picture.dtype, self._memory, place), picture)
+        # not through a map: touching new pages of one took longer than decoding some pictures
+        os.pwrite(self._file, np.ascontiguousarray(picture), place)
         self._given += 1
         self._ready.append((place, picture.shape, picture.dtype.str))
 
-    def _lay_out(self, size: int) -> None:
-        number = max(FEWEST, self._room // size)
-        os.ftruncate(self._file, max(len(self._memory), HEADER + number * size))
-        self._memory = mmap.mmap(self._file, 0)
-        self._header = np.frombuffer(self._memory, np.int64, 6)
-        self._size = size
-        self._free = [HEADER + slot * size for slot in reversed(range(number))]
+
+def header_of(memory: int) -> np.ndarray:
+    """The numbers at the beginning of a job's memory, int64 (6,), as both processes see and change them."""
+    return np.frombuffer(mmap.mmap(memory, HEADER), np.int64, 6)
 
 
-def portable(error: Exception) -> Exception:
+def portable(error: BaseException) -> Exception:
     """The error as another process can have it: itself, or a VideoError that names its type and text."""
     try:
         again = ForkingPickler.loads(ForkingPickler.dumps(error))
-        if type(again) is type(error) and str(again) == str(error):
+        if isinstance(error, Exception) and type(again) is type(error) and str(again) == str(error):
             return error
     except Exception:  # noqa: BLE001 - whatever its own __reduce__ or __init__ raises
         pass
@@ -156,6 +154,8 @@ class Worker:
 
     def __init__(self, offers: socket.socket):
         self._offers = offers
+        # recv_fds of Python 3.12 does not heed its flags
+        offers.setblocking(False)
         self._jobs: list[Job] = []
         self._selector = selectors.DefaultSelector()
         self._selector.register(offers, selectors.EVENT_READ)
@@ -187,7 +187,7 @@ class Worker:
 
     def _take(self) -> None:
         try:
-            _, files, _, _ = socket.recv_fds(self._offers, 1, 2, socket.MSG_DONTWAIT)
+            _, files, _, _ = socket.recv_fds(self._offers, 1, 2)
         except BlockingIOError:
             # another worker was quicker
             return

@@ -1,7 +1,5 @@
 """One episode scored: the rows of its frames, and its own."""
 
-from dataclasses import replace
-
 import pyarrow as pa
 
 from headway.checks import check_row
@@ -26,7 +24,7 @@ def score_episode(
     It depends on the episode, the estimator and the options alone, never on what else is scored. An episode whose
     video cannot be decoded gets no values, and the reason.
     """
-    told = noted(episode if options.task is None else replace(episode, instruction=options.task), cache)
+    told = noted(options.told(episode), cache)
     try:
         (curve,) = estimator.estimate([told], options.stride)
     except VideoError as error:

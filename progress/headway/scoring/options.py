@@ -1,9 +1,10 @@
 """What of a dataset is scored, and how."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from headway.episodes import Episode
 from headway.errors import InvalidValue
 
 
@@ -44,6 +45,10 @@ class ScoreOptions:
                 f"{len(chosen)} episodes in {count} shards leave the shard {number}/{count} without any; take fewer"
             )
         return part
+
+    def told(self, episode: Episode) -> Episode:
+        """The episode with the instruction that was given, if one was."""
+        return episode if self.task is None else replace(episode, instruction=self.task)
 
     def identity(self) -> dict[str, Any]:
         """Plain JSON; no word of a shard where there is none, as before there were shards."""
