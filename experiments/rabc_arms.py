@@ -13,6 +13,7 @@ from headway.signals.weights.look_ahead import choose_look_ahead
 from headway.signals.weights.outcome import advantage_flag, success_filter
 from headway.signals.weights.rabc import rabc
 from headway.signals.weights.rabc_auto import rabc_auto
+from headway.signals.weights.rabc_awr import rabc_awr
 from headway.signals.weights.schemes import SCHEMES, choose_scheme
 from headway.signals.weights.scored import ScoredFrames
 from headway_policies.behaviour_cloning import CloningConfig, clone
@@ -77,8 +78,9 @@ def auto(frames: ScoredFrames) -> Array:
     return SCHEMES[choose_scheme(frames, look_ahead).scheme](frames, look_ahead)
 
 
-def oracle(drawn: Drawn) -> Array:
-    return rabc_auto(drawn.truth, choose_look_ahead(drawn.truth).frames)
+def looking_ahead(rule: Callable[[ScoredFrames, int], Array], frames: ScoredFrames) -> Array:
+    """A rule with the look-ahead that is read off the data."""
+    return rule(frames, choose_look_ahead(frames).frames)
 
 
 def shuffled(drawn: Drawn) -> Array:
@@ -90,15 +92,17 @@ ARMS: dict[str, Weigh] = {
     "all": lambda drawn: np.ones(len(drawn.marks)),
     "success filter, labels": lambda drawn: success_filter(drawn.truth),
     "auto": lambda drawn: auto(drawn.marks),
-    "oracle": oracle,
+    "oracle": lambda drawn: looking_ahead(rabc_awr, drawn.truth),
     "success filter, detector": lambda drawn: success_filter(drawn.detected),
     "RA-BC as published": lambda drawn: rabc(gains(drawn.marks.progress, drawn.marks.episode, LOOK_AHEAD)),
-    "AWR": lambda drawn: awr(drawn.marks, choose_look_ahead(drawn.marks).frames),
+    "rabc-auto": lambda drawn: looking_ahead(rabc_auto, drawn.marks),
+    "rabc-auto, true progress": lambda drawn: looking_ahead(rabc_auto, drawn.truth),
+    "AWR": lambda drawn: looking_ahead(awr, drawn.marks),
     "auto, taught by truth": lambda drawn: auto(drawn.truth_taught),
     "RA-BC as published, true progress": lambda drawn: rabc(
         gains(drawn.truth.progress, drawn.truth.episode, LOOK_AHEAD)
     ),
-    "AWR, true progress": lambda drawn: awr(drawn.truth, choose_look_ahead(drawn.truth).frames),
+    "AWR, true progress": lambda drawn: looking_ahead(awr, drawn.truth),
     "shuffled weights": shuffled,
 }
 """Weighted cloning, by what the weights are; the first four decide."""
