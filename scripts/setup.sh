@@ -28,7 +28,7 @@ check_gl() {
 stamp=.venv/.headway-setup
 if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ] || [ .python-version -nt "$stamp" ]; then
     uv=$(find_uv)
-    "$uv" sync --extra arm --extra vlm --extra rl --extra ros --extra serve --quiet --no-progress --python-preference system \
+    "$uv" sync --extra arm --extra vlm --extra rl --extra ros --extra serve --extra ray --quiet --no-progress --python-preference system \
         || fail "the environment could not be made; see the lines above (Python 3.12 or newer is needed: pyenv install 3.12, or let uv fetch it)"
     check_gl
     touch "$stamp"
