@@ -100,17 +100,20 @@ def score(
     wanted, part = parse_episodes(episodes, source.episode_indices), parse_shard(shard)
     options = ScoreOptions(wanted, stride, task.strip() or None, rename, part)
     where = EngineOptions(engine, workers, ray_address, fast)
+    names = [name for name in (estimator, shard.replace("/", "-of-")) if name]
+    folder = out or default_out("scores", dataset, *names)
     if estimator == NONE:
         if dry_run or examples or goal or price or install or false_positive_rate or stride > 1:
             raise InvalidValue("--estimator none checks the data alone; leave the options of estimators out")
-        return _check_alone(source, out or default_out("scores", dataset, estimator), options)
+        if where != EngineOptions():
+            raise InvalidValue("--estimator none runs in this process; leave --engine, --workers and --fast out")
+        return _check_alone(source, folder, options)
     # what trains and judges takes seconds to import
     from headway.cli.score_default import score_default
     from headway.specs import make_estimator
     from headway.vlm.estimator import VlmEstimator
 
     if estimator:
-        folder = out or default_out("scores", dataset, estimator, *([shard.replace("/", "-of-")] if shard else []))
         vlm = VlmOptions(examples, goal, price)
         judge = vlm.apply(make_estimator(estimator, check_device(device)), options.task, source.cameras[0])
         judge = where.hasten(judge)
@@ -130,7 +133,6 @@ def score(
     elif dry_run or examples or goal or price:
         raise InvalidValue("--dry-run, --examples, --goal and --price need an --estimator")
     else:
-        folder = out or default_out("scores", dataset)
         scores = score_default(source, folder, options, check_device(device), false_positive_rate)
     if install:
         install_table(scores, source)

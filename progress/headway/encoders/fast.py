@@ -1,4 +1,4 @@
-"""Frozen picture towers on a CPU in 8-bit integers: the same networks, their linear layers multiplied as integers.
+"""Frozen picture towers on a CPU in 8-bit integers: the same networks, their layers multiplied as integers.
 
 Nearly all of a transformer's time goes into its linear layers. Processors with VNNI, AVX-VNNI or AMX multiply 8-bit
 integers some four times as fast as float32; PyTorch does it through oneDNN, so nothing more has to be installed.
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from headway.encoders.base import FrameEncoder
@@ -43,9 +44,9 @@ class IntegerLinear(nn.Module):
     sums: Tensor
     bias: Tensor
 
-    def __init__(self, exact: nn.Linear):
+    def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        weight = exact.weight.detach().float()
+        weight = weight.detach().float()
         scale = _not_zero(weight.abs().amax(1) / LARGEST)
         # what some towers ask for to learn which numbers a layer wants
         self.register_buffer("weight", torch.empty(0))
@@ -54,7 +55,7 @@ class IntegerLinear(nn.Module):
         self.register_buffer("scale", scale)
         # of the rounded weights: with those of the exact ones, rounding would weigh x - middle in place of x
         self.register_buffer("sums", integers.sum(1) * scale)
-        self.register_buffer("bias", torch.zeros(len(weight)) if exact.bias is None else exact.bias.detach().float())
+        self.register_buffer("bias", torch.zeros(len(weight)) if bias is None else bias.detach().float())
 
     def forward(self, values: Tensor) -> Tensor:
         tokens = values.reshape(-1, values.shape[-1])
@@ -67,12 +68,44 @@ class IntegerLinear(nn.Module):
         return product.addcmul_(middle, self.sums).view(*values.shape[:-1], -1)
 
 
+class IntegerPatches(nn.Module):
+    """A convolution over patches side by side, as the first layer of most towers: a linear layer of each patch.
+
+    Float32 (batch, in, height, width) -> (batch, out, height // side, width // side).
+    """
+
+    def __init__(self, exact: nn.Conv2d):
+        super().__init__()
+        self.sides = exact.kernel_size
+        self.linear = IntegerLinear(exact.weight.flatten(1), exact.bias)
+        self.weight = self.linear.weight
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        high, wide = self.sides
+        down, across = pictures.shape[2] // high, pictures.shape[3] // wide
+        whole = pictures[:, :, : down * high, : across * wide]
+        patches = rearrange(whole, "b c (d h) (a w) -> b (d a) (c h w)", h=high, w=wide)
+        return rearrange(self.linear(patches), "b (d a) out -> b out d a", d=down)
+
+
+def in_integers(module: nn.Module) -> nn.Module | None:
+    """The same layer in 8-bit integers; None for one that stays as it is."""
+    # not those derived from them: their owners read their weights
+    if type(module) is nn.Linear:
+        return IntegerLinear(module.weight, module.bias)
+    if type(module) is nn.Conv2d:
+        plain = (module.stride, module.padding, module.dilation, module.groups)
+        if plain == (module.kernel_size, (0, 0), (1, 1), 1):
+            return IntegerPatches(module)
+    return None
+
+
 class IntegerFrames:
     """A frozen tower in 8-bit integers (`headway.encoders.base.FrameEncoder`), float32 features (dimension,).
 
     The features differ from the exact encoder's by some per cent of their length; `headway.learned.fast.deviation`
-    tells by how much, and what that does to progress. Convolutions, attention, norms and the preparation of pictures
-    stay as they are. The exact encoder is left alone, and the fingerprint is another.
+    tells by how much, and what that does to progress. Attention, norms, convolutions over patches that overlap and the
+    preparation of pictures stay as they are. The exact encoder is left alone, and the fingerprint is another.
 
     Args:
         exact: the encoder in float32.
@@ -90,10 +123,11 @@ class IntegerFrames:
         if exact._device.type != "cpu":
             raise Unsupported(f"8-bit integers are for the CPU; the encoder {exact.name} is on {exact._device.type}")
         check_processor()
-        linear = [module for module in exact._network.modules() if type(module) is nn.Linear]
+        swapped = {id(module): in_integers(module) for module in exact._network.modules()}
         self._tower = copy.copy(exact)
         # what deepcopy finds in its memory it does not copy: each layer is swapped as its network is copied
-        self._tower._network = copy.deepcopy(exact._network, {id(module): IntegerLinear(module) for module in linear})
+        memory = {key: module for key, module in swapped.items() if module is not None}
+        self._tower._network = copy.deepcopy(exact._network, memory)
         self.name, self.shape, self.dtype = exact.name, exact.shape, exact.dtype
         self.fingerprint = f"{exact.fingerprint}-{SCHEME}"
 

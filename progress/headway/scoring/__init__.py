@@ -3,8 +3,11 @@
 run.py       the whole of it: what is left to do, an engine that does it, the tables
 episode.py   one episode scored: its frames' rows, and its own
 local.py     the engine that works in this process
+decoding*    pictures decoded ahead of it, in processes of their own
+ray_*        the engine that works on many machines
 parts.py     what is kept of a run under way, an episode each
-merging.py   parts into the tables of a SCORES folder; shards of a dataset into one
+merging.py   parts, or shards, into the tables of a SCORES folder
+shards.py    what shards have in common, and what is missing
 ranking.py   which episode is best
 """
 

@@ -23,6 +23,8 @@ ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # without it nobody else who is logged in here can run code in our name; of itself Ray keeps one in the home folder
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    # when whoever began the run is killed, the rest ends soon after and not in a minute, seconds
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
     # it announces a change of its own in how GPUs are hidden
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from headway.encoders.cache import FeatureCache
-from headway.encoders.fast import LARGEST, IntegerFrames, IntegerLinear, check_processor
+from headway.encoders.fast import LARGEST, IntegerFrames, IntegerLinear, check_processor, in_integers
 from headway.encoders.make import make_frame_encoder
 from headway.episodes import ArrayFrames
 from headway.errors import Unsupported
@@ -134,7 +134,7 @@ def test_a_layer_is_off_by_no_more_than_its_rounding(seed, tokens, inside, outsi
     values[0, -1] = 0.3
     with torch.inference_mode():
         exact.weight[0] = 0
-        found = IntegerLinear(exact)(values)
+        found = IntegerLinear(exact.weight, exact.bias)(values)
     weight, given_values = exact.weight.detach().double(), values.double()
     expected = given_values @ weight.T + (exact.bias.detach().double() if bias else 0)
     assert found.shape == expected.shape
@@ -145,6 +145,37 @@ def test_a_layer_is_off_by_no_more_than_its_rounding(seed, tokens, inside, outsi
     bound = step / 2 * weight.abs().sum(1) + scale / 2 * size
     rounding = 1e-5 * (1 + given_values.abs().amax(-1, keepdim=True) * weight.abs().sum(1))
     assert ((found - expected).abs() <= bound * (1 + 1e-4) + rounding).all()
+
+
+@needs_integers
+def test_an_outlier_does_not_weigh_the_rounding_of_all_weights():
+    torch.manual_seed(0)
+    exact = nn.Linear(400, 30)
+    # all of its numbers can be told exactly, so that only the weight of the one that is not 0 is rounded
+    token = torch.zeros(1, 400)
+    token[0, 7] = 254
+    with torch.inference_mode():
+        off = IntegerLinear(exact.weight, exact.bias)(token) - exact(token)
+        assert (off.abs() <= exact.weight.abs().amax(1) / LARGEST / 2 * 254 + 1e-3).all()
+
+
+@needs_integers
+@pytest.mark.parametrize("size", [(8, 12), (10, 15)])
+def test_patches_lie_where_the_convolution_has_them(size):
+    torch.manual_seed(0)
+    exact = nn.Conv2d(3, 5, (2, 3), stride=(2, 3))
+    pictures = torch.randn(4, 3, *size)
+    with torch.inference_mode():
+        expected, found = exact(pictures), in_integers(exact)(pictures)
+    assert found.shape == expected.shape
+    assert (found - expected).norm() < 0.02 * expected.norm()
+
+
+def test_layers_that_are_more_than_products_stay_as_they_are():
+    for layer in (nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 2, stride=2, padding=1), nn.Conv2d(4, 4, 2, stride=2, groups=2)):
+        assert in_integers(layer) is None
+    assert in_integers(nn.MultiheadAttention(4, 2).out_proj) is None
+    assert in_integers(nn.LayerNorm(4)) is None
 
 
 def refused(encoder, *words: str) -> None:

@@ -1,5 +1,7 @@
 """A trained estimator made faster: another fingerprint, nearly the same progress, and how near it tells."""
 
+import copy
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -37,7 +39,7 @@ def frozen(tmp_path_factory, learn, method, session_sliders):
     clip.save_pretrained(folder)
     size = {"height": 32, "width": 32}
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size).save_pretrained(folder)
-    inputs, training = replace(method.inputs, encoder=str(folder)), replace(method.training, epochs=60)
+    inputs, training = replace(method.inputs, encoder=str(folder)), replace(method.training, epochs=30)
     trained = learn(replace(method, inputs=inputs, training=training), session_sliders(6))
     run = tmp_path_factory.mktemp("run")
     save_learned(run, trained.method, trained.members)
@@ -85,6 +87,21 @@ def test_the_deviation_is_what_the_curves_and_the_features_say(frozen, unseen, o
 def test_there_is_no_deviation_from_itself(frozen, unseen):
     found = deviation(frozen, frozen, unseen[2])
     assert (found.progress_mean, found.progress_largest, found.features_mean, found.features_largest) == (0, 0, 0, 0)
+
+
+def test_a_slower_encoder_is_told_as_slower(frozen, unseen):
+    class Sleepy:
+        def __init__(self, encoder):
+            self.name, self.fingerprint, self.shape, self.dtype = encoder.name, "sleepy", encoder.shape, encoder.dtype
+            self._encoder = encoder
+
+        def encode(self, pictures):
+            time.sleep(0.01 * len(pictures))
+            return self._encoder.encode(pictures)
+
+    slow = copy.copy(frozen)
+    slow.eyes = replace(frozen.eyes, frames=Sleepy(frozen.eyes.frames))
+    assert deviation(frozen, slow, unseen[2]).speed < deviation(slow, frozen, unseen[2]).speed
 
 
 def test_progress_that_is_not_known_has_no_deviation(frozen, unseen, one):
