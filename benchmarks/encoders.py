@@ -13,12 +13,13 @@ a ratio is the median over the turns. Heads are taught the stages of some episod
 
 import copy
 import hashlib
+import math
 import os
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -32,9 +33,10 @@ from torch import nn
 from untrained import CAMERA, FPS, PUBLISHED, TINY, VIT_B_32, fit_heads, make_sarm, save_clip, write_shapes
 
 from headway.encoders.base import FrameEncoder
-from headway.encoders.fast import IntegerFrames
+from headway.encoders.fast import IntegerFrames, check_processor
 from headway.encoders.pretrained import PretrainedFrames
 from headway.episodes import Array, Episode
+from headway.errors import Unsupported
 from headway.learned.estimator import Learned
 from headway.learned.trunk import TrunkConfig
 from headway.machine import cores
@@ -261,12 +263,19 @@ def main(args: Args) -> None:
         args.rounds, args.episodes = 1, 2
         print("--fast: a small network and little data; these figures mean nothing")
     torch.set_num_threads(cores())
+    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        check_processor()
+    except Unsupported as error:
+        print(error)
+        unknown = Row(*[math.nan] * len(fields(Row)))
+        write_claims(args.out / "encoders.json", claims_of({INTEGERS: unknown}), {"reason": str(error)})
+        return
     with tempfile.TemporaryDirectory() as folder:
         rows, preparation = measure(Path(folder), args)
     print(table(rows, preparation))
     measured = {"ways": {name: asdict(row) for name, row in rows.items()}, "preparation ms": preparation}
     about = {"threads": torch.get_num_threads(), "tower": args.tower.name if args.tower else "random CLIP ViT-B/32"}
-    args.out.mkdir(parents=True, exist_ok=True)
     write_claims(args.out / "encoders.json", claims_of(rows), measured | about)
 
 

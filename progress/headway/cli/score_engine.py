@@ -5,11 +5,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from headway.cli.options import open_source
-from headway.errors import InvalidValue
+from headway.errors import InvalidValue, VideoError
 from headway.machine import cores
 
 if TYPE_CHECKING:
     from headway.estimator import Estimator
+    from headway.learned.fast import Deviation
     from headway.scoring import Engine, ScoreOptions
     from headway.source import Source
 
@@ -79,12 +80,23 @@ def show_deviation(spec: str, device: str, fast: "Estimator", source: "Source", 
     exact = make_estimator(spec, device)
     assert isinstance(exact, Learned)
     assert isinstance(fast, Learned)
-    index = options.wanted(source.episode_indices)[0]
-    found = deviation(exact, fast, options.told(source.episode(index)))
+    for index in options.wanted(source.episode_indices):
+        try:
+            found = deviation(exact, fast, options.told(source.episode(index)))
+        except VideoError:
+            # its row will say so
+            continue
+        _tell_deviation(found, index)
+        return
+
+
+def _tell_deviation(found: "Deviation", index: int) -> None:
     apart = f"by {found.progress_mean:.4f} on average and {found.progress_largest:.4f} at most"
     if found.reason is not None:
         apart = f"by an unknown amount ({found.reason})"
-    print(f"fast: encodes {found.speed:.1f} times as many pictures a second")
+    print(
+        f"fast: encodes {found.speed:.1f} times as many pictures a second; features differ by {found.features_mean:.1%}"
+    )
     print(f"fast: progress of episode {index} differs {apart}")
     if found.progress_mean > TOLERABLE:
         print(f"warning: that is more than {TOLERABLE}; look at the curves (headway report), or score without --fast")

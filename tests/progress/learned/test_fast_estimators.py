@@ -14,6 +14,8 @@ from headway.encoders.fast import check_processor
 from headway.errors import Unsupported
 from headway.learned.checkpoint import load_learned, save_learned
 from headway.learned.fast import deviation, faster
+from headway.tables import read_scores
+from headway_datasets.video import encode_video
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,7 +41,7 @@ def frozen(tmp_path_factory, learn, method, session_sliders):
     clip.save_pretrained(folder)
     size = {"height": 32, "width": 32}
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size).save_pretrained(folder)
-    inputs, training = replace(method.inputs, encoder=str(folder)), replace(method.training, epochs=30)
+    inputs, training = replace(method.inputs, encoder=str(folder)), replace(method.training, epochs=60)
     trained = learn(replace(method, inputs=inputs, training=training), session_sliders(6))
     run = tmp_path_factory.mktemp("run")
     save_learned(run, trained.method, trained.members)
@@ -129,3 +131,27 @@ def test_what_has_no_frozen_encoder_is_told_in_one_line(learn, method, session_s
             faster(estimator)
         assert "\n" not in str(caught.value)
         assert word in str(caught.value)
+
+
+def test_on_the_command_line_the_deviation_is_told_of_the_first_episode_that_can_be_read(
+    headway, frozen, unseen, tmp_path
+):
+    demos, run = tmp_path / "demos", tmp_path / "run"
+    save_learned(run, frozen.method, frozen.members)
+    for number, episode in enumerate(unseen[:2]):
+        (demos / str(number)).mkdir(parents=True)
+        encode_video(demos / str(number) / "top.mp4", episode.camera("top"), episode.fps)
+    broken = demos / "0" / "top.mp4"
+    content = broken.read_bytes()
+    half = len(content) // 2
+    broken.write_bytes(content[:half] + bytes(200) + content[half + 200 :])
+    done = headway("score", demos, "--estimator", f"sarm:{run}", "--fast", "--out", tmp_path / "fast")
+    assert "fast: encodes" in done.stdout
+    assert "fast: progress of episode 1 differs by 0.0" in done.stdout
+    exact = headway("score", demos, "--estimator", f"sarm:{run}", "--out", tmp_path / "exact")
+    assert "fast:" not in exact.stdout
+    one, other = (read_scores(tmp_path / name).curve(1) for name in ("fast", "exact"))
+    assert 0 < np.abs(one - other).mean() < 0.02
+    refused = headway("score", demos, "--estimator", "clock", "--fast", "--out", tmp_path / "clock")
+    assert refused.returncode == 1
+    assert "no frozen encoder" in refused.stderr
