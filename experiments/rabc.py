@@ -37,7 +37,7 @@ from headway_policies.rollout import evaluate, where_failures_end
 
 TASKS = {"stack-three": 60, "tidy-drawer": 30, "sort-by-colour": 60, "place-in-bin": 60}
 """And how many demonstrations a seed draws: so many that plain cloning neither always fails nor always succeeds."""
-NOISE_ARMS = ("all", "rabc-auto, true progress")
+NOISE_ARMS = ("all", "oracle")
 
 
 @dataclass

@@ -74,7 +74,7 @@ def parse_shard(text: str) -> tuple[int, int] | None:
 
 
 def check_device(device: str) -> str:
-    """The device itself, or InvalidValue when torch does not have it here."""
+    """The device itself, or InvalidValue when torch does not have it here; torch is held to the cores it may use."""
     import torch
 
     # torch counts a machine's cores, not those that a container may use
